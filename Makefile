@@ -1,0 +1,40 @@
+# Two commands: `make figures` trains and draws everything, `make test` checks it. Each installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROFILE ?= quick
+
+.PHONY: figures test lint lab html bench clean help
+help: ## these lines
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} was found; cscelab needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[workbench,dev]"
+	@touch $@
+
+figures: $(VENV)/.installed ## train what is missing, draw every figure and table into figures/
+	$(BIN)/cscelab figures --profile $(PROFILE)
+
+test: $(VENV)/.installed ## unit tests, notebooks, layers
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/.installed ## style, types, import layers, stripped notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+lab: $(VENV)/.installed ## JupyterLab on the notebooks
+	$(BIN)/cscelab lab
+
+html: $(VENV)/.installed ## the notebooks with outputs, as HTML under build/html
+	$(BIN)/python -m jupyter nbconvert --execute --to html --output-dir build/html notebooks/*.ipynb
+
+bench: $(VENV)/.installed ## speed and memory, as ratios in one run
+	$(BIN)/python benchmarks/dynamic_sign.py
+
+clean: ## remove the environment (data and runs stay)
+	rm -rf $(VENV) build
