@@ -1,0 +1,1 @@
+"""Fig. 2 as files: backbone -> windows and local branch -> aie -> network."""
