@@ -1,0 +1,184 @@
+"""Image files become one array of squares: decoded once by several threads, cached, memory-mapped after that."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import threading
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm.auto import tqdm
+
+from cscelab.datasets.array_folder import cached
+from cscelab.paths import data_root
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+DECODING = 1  # raised whenever the same file would give other pixels, so that old caches are left alone
+DEPTH = 4  # wrapper/train/class/image.jpg is as deep as an image may lie
+MOST_THREADS = 8
+NAMED = 3  # files an error message names
+
+
+class ImageStore:
+    """A folder, or a zip file read in place, whose images are named by their relative path with forward slashes."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path).expanduser()
+        self.zip: zipfile.ZipFile | None = None
+        self._lock = threading.Lock()
+        if not self.path.exists():
+            raise ValueError(f"{self.path} does not exist; give a folder of images or a zip file of one")
+        if not self.path.is_dir():
+            try:
+                self.zip = zipfile.ZipFile(self.path)
+            except zipfile.BadZipFile as error:
+                raise ValueError(
+                    f"{self.path} is neither a folder nor a readable zip file ({error}); "
+                    f"give a folder of images or a zip file of one"
+                ) from error
+
+    @property
+    def label(self) -> str:
+        """What the folder or zip is called, without its suffix."""
+        path = self.path.resolve()
+        return (path.stem if self.zip else path.name) or "images"
+
+    def names(self) -> list[str]:
+        """Every image at most DEPTH levels down, in alphabetical order; hidden files and others are passed over."""
+        found = self._walk() if self.zip is None else [i.filename for i in self.zip.infolist() if not i.is_dir()]
+        return sorted(name for name in found if _is_image(PurePosixPath(name)))
+
+    def stamp(self, name: str) -> tuple[int, int]:
+        """(bytes, time of change or checksum): differs once the file does. Raises OSError or KeyError where absent."""
+        if self.zip is None:
+            status = (self.path / name).stat()
+            return status.st_size, status.st_mtime_ns
+        info = self.zip.getinfo(name)
+        return info.file_size, info.CRC
+
+    def read(self, name: str) -> bytes:
+        if self.zip is None:
+            return (self.path / name).read_bytes()
+        with self._lock:  # a ZipFile counts its readers without a lock
+            return self.zip.read(name)
+
+    def _walk(self) -> list[str]:
+        found = []
+        for folder, inner, files in os.walk(self.path, followlinks=True):
+            below = Path(folder).relative_to(self.path)
+            if len(below.parts) >= DEPTH - 1:
+                inner.clear()  # also what ends a loop of links
+            found += [(below / file).as_posix() for file in files]
+        return found
+
+
+def cached_images(
+    store: ImageStore,
+    names: Sequence[str],
+    image_size: int,
+    resize: int | None = None,
+    root: str | Path | None = None,
+    label: str = "images",
+    progress: bool = True,
+) -> np.ndarray:
+    """The named images as uint8 (N, image_size, image_size, 3), in the order of the names; see `decode`.
+
+    They are decoded at the first call and mapped from `root`/images/ (root: the data folder) at later ones, until the
+    list of names, a file's size or time of change, or a size in pixels is another. Raises ValueError naming the files
+    that are absent or cannot be decoded, and OSError where the cache cannot be written.
+    """
+    resize = image_size if resize is None else resize
+    if not 1 <= image_size <= resize:
+        raise ValueError(f"image_size is {image_size} and resize {resize}; give 1 <= image_size <= resize, in pixels")
+    files = hashlib.sha256(json.dumps(_stamps(store, names)).encode()).hexdigest()
+    key = {"decoding": DECODING, "files": files, "count": len(names), "image_size": image_size, "resize": resize}
+
+    def build(folder: Path) -> None:
+        _decode_all(store, names, image_size, resize, folder / "images.npy", f"decoding {label}" if progress else None)
+
+    where = Path(data_root() if root is None else root) / "images"
+    return cached(where, f"{store.label}-{label}", key, build)["images"]
+
+
+def decode(data: bytes, image_size: int, resize: int) -> np.ndarray:
+    """An image file's bytes -> uint8 (image_size, image_size, 3).
+
+    Turned upright as its EXIF says, made RGB, its shorter side resized to `resize` pixels (bicubic with antialiasing,
+    up or down), its centre cropped. resize=256, image_size=224 is Sec. 4.2 but for keeping the proportions: the paper
+    resizes to 256 x 256. Raises what Pillow raises for a damaged file.
+    """
+    with Image.open(io.BytesIO(data)) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith("I;16"):  # Pillow would cut 16-bit greys off at 255
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = image.convert("RGB")
+    shorter = min(image.size)
+    width, height = (max(resize, round(side * resize / shorter)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = (width - image_size) // 2, (height - image_size) // 2
+    return np.asarray(image.crop((left, top, left + image_size, top + image_size)))
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and len(path.parts) <= DEPTH
+
+
+def _stamps(store: ImageStore, names: Sequence[str]) -> list[tuple[str, int, int]]:
+    stamps, absent = [], []
+    for name in names:
+        try:
+            stamps.append((name, *store.stamp(name)))
+        except (OSError, KeyError):
+            absent.append(name)
+    if absent:
+        raise ValueError(
+            f"{len(absent)} of {len(names)} images are not in {store.path}: {_first(absent)}; "
+            f"add them or take them out of the list"
+        )
+    return stamps
+
+
+def _decode_all(
+    store: ImageStore, names: Sequence[str], image_size: int, resize: int, file: Path, title: str | None
+) -> None:
+    """Writes the .npy file; `title` heads the progress bar, which appears after two seconds."""
+    shape = (len(names), image_size, image_size, 3)
+    needed, free = int(np.prod(shape)), shutil.disk_usage(file.parent).free
+    if needed > free:  # a full disk would end a process that writes through a memory map without a message
+        raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
+    images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+
+    def fill(row: int) -> str | None:
+        try:
+            images[row] = decode(store.read(names[row]), image_size, resize)
+        except UnidentifiedImageError:
+            return f"{names[row]} (no image of a known kind)"
+        except Exception as error:  # a damaged file makes decoders raise all sorts
+            return f"{names[row]} ({' '.join(str(error).split()) or type(error).__name__})"
+        return None
+
+    pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))  # Pillow decodes and resizes without the GIL
+    try:
+        done = tqdm(pool.map(fill, range(len(names))), title, len(names), delay=2, leave=False, disable=title is None)
+        damaged = [failure for failure in done if failure]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if damaged:
+        raise ValueError(
+            f"{len(damaged)} of {len(names)} images in {store.path} cannot be decoded: {_first(damaged)}; "
+            f"replace or remove them"
+        )
+    images.flush()
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

@@ -1,0 +1,176 @@
+"""The field's split lists: text files of `relative/path.jpg 0 0 1 ... 0`, for training, queries and the database."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cscelab.datasets.base import ImageSet, Splits
+from cscelab.datasets.imagecache import ImageStore, cached_images
+
+LISTS = ("train", "query", "database")
+LINE = re.compile(r"(?P<path>.+?)(?P<labels>(?:\s+[+-]?\d+)+)")  # a path may hold spaces
+EXPECTED = "expected 'relative/path.jpg 0 0 1 0', 0 or 1 for each class, or 'relative/path.jpg 2', the class's number"
+
+
+@dataclass(frozen=True)
+class ListFiles:
+    """Lists as HashNet, CSQ and their successors publish them for ImageNet100, COCO, NUS-WIDE and CIFAR-10.
+
+    root: folder (or zip) the paths are relative to; train, query, database: the list files; validation: how many
+    images of the train list are kept from training, drawn by the seed; names: of the classes, in the order of the
+    labels; resize, image_size: Sec. 4.2's 256 and 224.
+    """
+
+    root: str
+    train: str
+    query: str
+    database: str
+    validation: int = 500
+    image_size: int = 224
+    resize: int | None = 256
+    names: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))  # a list, as JSON has it, becomes hashable
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; choose a whole number from 0")
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """One list as read: paths, and values int64 (N, C) of zeros and ones or (N, 1) of class numbers."""
+
+    file: Path
+    paths: tuple[str, ...]
+    values: np.ndarray
+
+    @property
+    def width(self) -> int:
+        return int(self.values.shape[1])
+
+
+def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool = True) -> Splits:
+    """The four splits; images are decoded once and cached under `root` (the data folder unless given).
+
+    Labels are class ids where every image of the three lists has exactly one class, else multi-hot. Published
+    databases contain the training images: an image has the same id in every list, so that it never retrieves itself.
+    attributes: path. Raises ValueError in one sentence, with file and line where a list is at fault.
+    """
+    lists = {split: read_list(getattr(config, split)) for split in LISTS}
+    labels, n_classes = common_labels(lists)
+    if config.names and len(config.names) != n_classes:
+        raise ValueError(f"{len(config.names)} names came for {n_classes} classes; give one for each class, or none")
+    ids = _common_ids(lists, labels)
+    store = ImageStore(config.root)
+    kept, held_out = _hold_out(len(lists["train"].paths), config)
+    everything = {split: np.arange(len(lists[split].paths)) for split in ("query", "database")}
+
+    def image_set(split: str, source: str, rows: np.ndarray) -> ImageSet:
+        names = [lists[source].paths[row] for row in rows]
+        images = cached_images(store, names, config.image_size, config.resize, root, split, progress)
+        own_ids = np.array([ids[name] for name in names], dtype=np.int64)
+        return ImageSet(images, labels[source][rows], own_ids, attributes={"path": np.array(names)})
+
+    return Splits(
+        train=image_set("train", "train", kept),
+        validation=image_set("validation", "train", held_out),
+        query=image_set("query", "query", everything["query"]),
+        database=image_set("database", "database", everything["database"]),
+        class_names=config.names or tuple(f"class {i}" for i in range(n_classes)),
+    )
+
+
+def read_list(file: str | Path) -> ImageList:
+    """A list file, blank lines passed over. Raises ValueError naming file, line and what was expected."""
+    file = Path(file).expanduser()
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ValueError(f"cannot read the list {file} ({reason}); give a text file with one image a line") from error
+    line_of: dict[str, int] = {}
+    rows: list[np.ndarray] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        path, row = _parse(line.strip(), f"{file}:{number}")
+        if rows and len(row) != len(rows[0]):
+            raise ValueError(f"{file}:{number}: {len(row)} labels; expected {len(rows[0])} as on the lines before it")
+        if path in line_of:
+            raise ValueError(f"{file}:{number}: {path} is on line {line_of[path]} already; list an image once")
+        line_of[path] = number
+        rows.append(row)
+    if not rows:
+        raise ValueError(f"the list {file} has no images; {EXPECTED} on each line")
+    values = np.stack(rows).astype(np.int64)
+    numbers = list(line_of.values())
+    if values.shape[1] > 1 and (unlabelled := np.flatnonzero(values.sum(1) == 0)).size:
+        raise ValueError(
+            f"{unlabelled.size} of {len(rows)} lines of {file} have no label, the first is line "
+            f"{numbers[unlabelled[0]]}; take images without a label out of the list"
+        )
+    return ImageList(file, tuple(line_of), values)
+
+
+def common_labels(lists: Mapping[str, ImageList]) -> tuple[dict[str, np.ndarray], int]:
+    """Labels of each list, int64 (N,) or multi-hot uint8 (N, C), and C. Raises ValueError where their widths differ."""
+    first = next(iter(lists.values()))
+    for other in lists.values():
+        if other.width != first.width:
+            raise ValueError(
+                f"{other.file} has {other.width} labels a line and {first.file} has {first.width}; "
+                f"give lists of the same classes"
+            )
+    if first.width == 1:
+        labels = {split: one.values[:, 0] for split, one in lists.items()}
+        return labels, 1 + max(int(ids.max()) for ids in labels.values())
+    if all((one.values.sum(1) == 1).all() for one in lists.values()):
+        return {split: one.values.argmax(1) for split, one in lists.items()}, first.width
+    return {split: one.values.astype(np.uint8) for split, one in lists.items()}, first.width
+
+
+def _parse(line: str, where: str) -> tuple[str, np.ndarray]:
+    match = LINE.fullmatch(line)
+    if match is None:
+        raise ValueError(f"{where}: {line[:60]!r}; {EXPECTED}")
+    values = np.array(match["labels"].split(), dtype=np.int32)
+    wrong = values[(values < 0) | ((values > 1) & (len(values) > 1))]
+    if wrong.size:
+        raise ValueError(f"{where}: label {wrong[0]}; {EXPECTED}")
+    return posixpath.normpath(match["path"]), values
+
+
+def _common_ids(lists: Mapping[str, ImageList], labels: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Path -> id over all lists. Raises ValueError for an image with two labels, or a query that is trained on."""
+    seen: dict[str, tuple[str, np.ndarray]] = {}
+    for split, one in lists.items():
+        for path, label in zip(one.paths, labels[split], strict=True):
+            before, known = seen.setdefault(path, (split, label))
+            if not np.array_equal(label, known):
+                raise ValueError(
+                    f"{path} has other labels in {one.file} than in {lists[before].file}; give an image the same labels"
+                )
+    trained_on = sorted(set(lists["train"].paths) & set(lists["query"].paths))
+    if trained_on:
+        raise ValueError(
+            f"{len(trained_on)} images of {lists['query'].file} are in {lists['train'].file} too, {trained_on[0]} for "
+            f"one; take them out of one list, or the scores are of images trained on"
+        )
+    return {path: i for i, path in enumerate(sorted(seen))}
+
+
+def _hold_out(n: int, config: ListFiles) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the train list to train on, in its order, and rows of the validation split."""
+    if not 1 <= config.validation < n:
+        raise ValueError(
+            f"validation is {config.validation} for a train list of {n} images; choose 1 to {n - 1} to hold out of it"
+        )
+    held_out = np.sort(np.random.default_rng(config.seed).permutation(n)[: config.validation])
+    return np.delete(np.arange(n), held_out), held_out

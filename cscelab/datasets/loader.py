@@ -1,0 +1,101 @@
+"""Batches: uint8 images gathered whole, shuffled from a seed, augmented on the training device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cscelab.datasets.base import ImageSet
+
+
+class Batches(Dataset):
+    """An ImageSet as a torch data set whose items are fetched a batch at a time, with no per-image Python."""
+
+    def __init__(self, images: ImageSet):
+        self.images = images
+        self.labels = torch.from_numpy(np.ascontiguousarray(images.labels))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        images, labels = self.__getitems__([row])
+        return images[0], labels[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Rows -> images uint8 (B, 3, H, W) and labels (B,) or (B, C)."""
+        index = np.asarray(rows)
+        images = torch.from_numpy(self.images.images[index]).permute(0, 3, 1, 2)  # channels-last in memory
+        return images, self.labels[index]
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+class SeededShuffle(Sampler[int]):
+    """A permutation of n rows that depends on (seed, epoch) alone, so that a resumed run sees the same batches."""
+
+    def __init__(self, n: int, seed: int):
+        self.n, self.seed, self.epoch = n, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
+        return iter(order.tolist())
+
+
+def training_loader(images: ImageSet, batch_size: int, seed: int) -> DataLoader:
+    """Shuffled batches; the last, smaller one is dropped unless it is the only one."""
+    return DataLoader(
+        Batches(images),
+        batch_size,
+        sampler=SeededShuffle(len(images), seed),
+        drop_last=len(images) >= batch_size,
+        collate_fn=_as_is,
+    )
+
+
+def encoding_loader(images: ImageSet, batch_size: int = 256) -> DataLoader:
+    """Batches in order."""
+    return DataLoader(Batches(images), batch_size, collate_fn=_as_is)
+
+
+def augment(images: Tensor, generator: torch.Generator, flip: bool = True, shift: int = 4) -> Tensor:
+    """Mirrors each image with probability 1/2 and moves it by up to `shift` pixels, edges repeated.
+
+    images (B, 3, H, W), any type -> the same. Own draws for every image; torchvision's transforms draw once a batch.
+    """
+    n, _, height, width = images.shape
+    device = images.device
+    if flip:
+        mirrored = torch.rand(n, generator=generator, device=device) < 0.5
+        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+    if shift:
+        dy, dx = torch.randint(-shift, shift + 1, (2, n, 1), generator=generator, device=device)
+        rows = (torch.arange(height, device=device) + dy).clamp(0, height - 1)  # (B, H)
+        columns = (torch.arange(width, device=device) + dx).clamp(0, width - 1)  # (B, W)
+        picks = torch.arange(n, device=device).view(-1, 1, 1)
+        moved = images.permute(0, 2, 3, 1)[picks, rows[:, :, None], columns[:, None, :]]  # (B, H, W, 3)
+        images = moved.permute(0, 3, 1, 2)
+    return images
+
+
+def as_tensor(images: np.ndarray, size: int | None = None) -> Tensor:
+    """uint8 (N, H, W, 3) -> uint8 (N, 3, H, W), resized to `size` pixels where given."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    if size is not None and tensor.shape[-1] != size:
+        resized = F.interpolate(tensor.float(), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+        tensor = resized.round().clamp(0, 255).to(torch.uint8)
+    return tensor
