@@ -176,7 +176,7 @@ def _with_margin(
     angle = (m1 + noise) * theta if m2 == 0 else m1 * theta + (m2 + noise)
     if not monotone:
         return torch.cos(angle) - m3
-    half_turns = torch.floor(angle.detach() / math.pi)
+    half_turns = torch.floor(angle / math.pi)
     return (1 - 2 * (half_turns % 2)) * torch.cos(angle) - 2 * half_turns - m3
 
 

@@ -128,6 +128,11 @@ def test_gradients_are_finite_at_the_poles(margins: dict, dtype: torch.dtype):
         (gradient,) = torch.autograd.grad(loss, cosine)
         assert loss.isfinite()
         assert gradient.isfinite().all()
+        torch.testing.assert_close(loss, margin_loss(cosine.float(), labels, **margins))  # no half-precision sums
+    near = torch.tensor([[1 - 6e-8, 0.9]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(margin_loss(near, torch.tensor([0]), **margins), near)
+    angular = margins["m1"] != 1 or margins["m2"] != 0
+    assert (gradient[0, 0] == 0) == angular  # the slope of arccos would be in the thousands
 
 
 def test_margin_loss_ignores_the_order_of_classes_and_images_and_the_length_of_values():
@@ -139,14 +144,6 @@ def test_margin_loss_ignores_the_order_of_classes_and_images_and_the_length_of_v
     rows = torch.randperm(9, generator=generator(3))
     torch.testing.assert_close(margin_loss(cosines(values[rows], centers), labels[rows]), loss)
     torch.testing.assert_close(margin_loss(cosines(values * 37, centers), labels), loss)
-
-
-def test_a_margin_makes_the_task_harder_and_its_absence_is_cross_entropy():
-    cosine, labels = draw_cosines(), draw_labels()
-    plain = margin_loss(cosine, labels, **MARGINS["none"])
-    torch.testing.assert_close(plain, torch.nn.functional.cross_entropy(10 * cosine, labels))
-    for name in ("cosface", "arcface", "sphereface"):
-        assert margin_loss(cosine, labels, **MARGINS[name]) > plain
 
 
 def test_an_image_without_labels_adds_nothing():
@@ -173,15 +170,6 @@ def test_elastic_margins_are_one_normal_draw_per_image(name: str):
     assert elastic != margin_loss(cosine, labels, **margins)
     assert elastic == margin_loss(cosine, labels, **margins, elastic_std=0.05, generator=generator(7))
     assert elastic != margin_loss(cosine, labels, **margins, elastic_std=0.05, generator=generator(8))
-
-
-def test_elastic_margins_without_a_generator_follow_the_seed_of_torch():
-    cosine, labels = draw_cosines(), draw_labels()
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        first = margin_loss(cosine, labels, elastic_std=0.1)
-        torch.manual_seed(3)
-        assert margin_loss(cosine, labels, elastic_std=0.1) == first
 
 
 def test_cosines_by_hand():
@@ -253,17 +241,12 @@ def test_released_values_clip_and_double():
 def test_loss_of_the_released_code(shared_file, margin: str, quantization: str, threshold: float | None):
     stored = np.load(shared_file("reference/released-code-values.npz"))
     values, centers, labels = (torch.from_numpy(stored[name]) for name in ("values", "centers", "multi_labels"))
+    np.testing.assert_allclose(cosines(values, centers), stored["cosines"], atol=1e-6)
     key = f"loss_multi_{margin[:3]}_"
     terms = released_loss(values * 0.02, centers, labels, threshold, margin, quantization)
     assert terms["metric"].item() == pytest.approx(float(stored[key + "margin_only"]), abs=1e-5)
     key += {"cosine": "cs"}.get(quantization, quantization) + ("_threshold" if threshold else "")
     assert sum(terms.values()).item() == pytest.approx(float(stored[key]), abs=1e-5)
-
-
-def test_cosines_of_the_released_code(shared_file):
-    stored = np.load(shared_file("reference/released-code-values.npz"))
-    computed = cosines(torch.from_numpy(stored["values"]), torch.from_numpy(stored["centers"]))
-    torch.testing.assert_close(computed, torch.from_numpy(stored["cosines"]), atol=1e-6, rtol=0)
 
 
 def test_released_loss_gives_its_threshold_no_gradient_and_counts_against_32():
@@ -280,6 +263,12 @@ def test_released_loss_gives_its_threshold_no_gradient_and_counts_against_32():
     torch.testing.assert_close(terms["quantization"].detach(), expected)
     elastic = released_loss(values, centers, labels, elastic_std=0.125, generator=generator())
     assert elastic["metric"] != terms["metric"]
+    # Its ArcFace is the plain cosine past pi: an image opposite its center is judged too mildly.
+    opposite = -centers[labels] + 1e-2 * draw(6, 16)
+    mild, strict = (
+        margin_loss(cosines(opposite, centers), labels, m2=0.15, m3=0, monotone=choice) for choice in (False, True)
+    )
+    assert released_loss(opposite, centers, labels)["metric"] == mild < strict
 
 
 COSINES, LABELS = torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64)
@@ -289,9 +278,7 @@ COSINES, LABELS = torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64)
     ("call", "message"),
     [
         (lambda: margin_loss(COSINES, LABELS.int()), r"labels \(3,\) of torch.int32 do not match cosines \(3, 4\)"),
-        (lambda: margin_loss(COSINES, LABELS[:2]), r"labels \(2,\) of torch.int64 do not match"),
         (lambda: margin_loss(COSINES, torch.zeros(3, 5)), r"expected int64 \(B,\) or multi-hot \(B, C\)"),
-        (lambda: margin_loss(COSINES[0], LABELS), r"do not match cosines \(4,\)"),
         (lambda: margin_loss(COSINES, LABELS, scale=0), "scale is 0, expected a number above 0"),
         (lambda: margin_loss(COSINES, COSINES, elastic_std=0.1), "elastic margins need one label per image"),
         (lambda: margin_loss(COSINES, LABELS, elastic_std=-0.1), "elastic_std is -0.1, expected at least 0"),

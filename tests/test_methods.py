@@ -1,0 +1,164 @@
+"""Methods: what learns and what does not, terms of the losses, variants, multi-label."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cscelab.dsf import sign
+from cscelab.losses import cosines, margin_loss
+from cscelab.methods import METHODS, build
+from cscelab.methods.csce import CSCEConfig
+from cscelab.methods.csq import CSQConfig
+from cscelab.model.backbone import BackboneConfig
+from cscelab.recipes import METHODS_BY_RECIPE
+
+SCRATCH = BackboneConfig("tiny", "none")
+IMAGES = torch.rand(6, 3, 112, 112, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
+MULTI = torch.eye(5, dtype=torch.uint8)[LABELS] | torch.eye(5, dtype=torch.uint8)[(LABELS + 2) % 5]
+
+
+def made(config, n_classes: int = 5, bits: int = 16):
+    torch.manual_seed(0)
+    return build(replace(config, backbone=SCRATCH), n_classes, bits)
+
+
+def backward(method, labels=LABELS):
+    output = method(IMAGES)
+    terms = method.losses(output, labels)
+    sum(terms.values()).backward()
+    return output, terms
+
+
+def threshold_gradient(**settings):
+    # A cap of half puts many values of a fresh network inside the band.
+    method = made(CSCEConfig(threshold_cap=0.5, **settings))
+    backward(method)
+    return method.network.threshold_layer.weight.grad
+
+
+def test_a_detached_threshold_gets_no_gradient_at_all():
+    assert threshold_gradient(estimator="detached") is None
+    assert threshold_gradient(estimator="detached", code_weight=1.0, balance_weight=1.0) is None
+
+
+@pytest.mark.parametrize("estimator", ["soft", "straight_through"])
+@pytest.mark.parametrize("weights", [{}, {"code_weight": 0.5, "balance_weight": 0.1}])
+def test_a_threshold_learns_under_the_other_estimators(estimator, weights):
+    gradient = threshold_gradient(estimator=estimator, **weights)
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+
+
+def test_released_threshold_gets_no_gradient_and_may_be_negative():
+    method = made(CSCEConfig(variant="released"))
+    output, _ = backward(method)
+    assert method.network.threshold_layer.weight.grad is None
+    assert output.threshold.abs().max() <= 0.01 + 1e-9
+
+
+def test_paper_threshold_lies_between_zero_and_its_cap():
+    output = made(CSCEConfig())(IMAGES)
+    assert (output.threshold >= 0).all()
+    assert (output.threshold <= 0.005).all()
+
+
+@pytest.mark.parametrize("name", sorted(METHODS_BY_RECIPE))
+@pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])
+def test_every_recipe_has_finite_terms_and_gradients_where_it_should_learn(name, labels):
+    method = made(METHODS_BY_RECIPE[name])
+    _, terms = backward(method, labels)
+    assert all(torch.isfinite(term) for term in terms.values())
+    frozen = "threshold_layer" if getattr(method.config, "estimator", "") == "detached" else "nothing"
+    without = [
+        key
+        for key, parameter in method.named_parameters()
+        if frozen not in key and (parameter.grad is None or not parameter.grad.abs().sum() > 0)
+    ]
+    assert without == []
+
+
+def test_the_papers_loss_is_cosface_plus_squared_distance_to_the_codes():
+    method = made(CSCEConfig())
+    output = method(IMAGES)
+    terms = method.losses(output, LABELS)
+    expected = margin_loss(cosines(output.values, method.centers), LABELS, scale=10.0, m3=0.15)
+    torch.testing.assert_close(terms["metric"], expected)
+    codes = method.binarise(output.values, output.threshold)
+    torch.testing.assert_close(terms["quantization"], (output.values - codes).square().mean())
+    assert set(terms) == {"metric", "quantization"}
+
+
+def test_quantization_gradient_treats_the_code_as_a_constant():
+    method = made(CSCEConfig(estimator="straight_through", threshold_cap=0.5))
+    output = method(IMAGES)
+    values = output.values.detach().requires_grad_()
+    method.losses(output._replace(values=values), LABELS)["quantization"].backward()
+    codes = method.binarise(values.detach(), output.threshold.detach())
+    torch.testing.assert_close(values.grad, 2 * (values.detach() - codes) / values.numel())
+
+
+def test_plain_sign_has_no_threshold_layer():
+    method = made(METHODS_BY_RECIPE["table3/cf+qua"])
+    assert method.network.threshold_layer is None
+    output = method(IMAGES)
+    assert output.threshold is None
+    torch.testing.assert_close(output.codes, sign(output.values))
+
+
+def test_sphereface_is_the_general_margin_with_m1():
+    method = made(CSCEConfig(metric="sphereface", margin=1.35))
+    output = method(IMAGES)
+    expected = margin_loss(cosines(output.values, method.centers), LABELS, scale=10.0, m1=1.35, m3=0.0)
+    torch.testing.assert_close(method.losses(output, LABELS)["metric"], expected)
+
+
+def test_settings_left_open_are_the_variants_and_one_can_be_set_alone():
+    released = CSCEConfig(variant="released").resolved()
+    assert (released.metric, released.quantization, released.count, released.interval) == (
+        "arcface", "cosine", "all", "open",
+    )  # fmt: skip
+    assert CSCEConfig(variant="released", metric="cosface").resolved().metric == "cosface"
+    with pytest.raises(ValueError, match="unknown variant 'draft'"):
+        CSCEConfig(variant="draft").resolved()
+
+
+def test_elastic_margins_are_for_training_only():
+    method = made(CSCEConfig(variant="released"))
+    output = method(IMAGES)
+    assert not torch.equal(method.losses(output, LABELS)["metric"], method.losses(output, LABELS)["metric"])
+    method.eval()
+    assert torch.equal(method.losses(output, LABELS)["metric"], method.losses(output, LABELS)["metric"])
+
+
+def test_csq_central_term_is_the_printed_cross_entropy():
+    method = made(CSQConfig())
+    output = method(IMAGES)
+    probability = (output.values.tanh() + 1) / 2
+    target = (method.centers[LABELS] + 1) / 2
+    expected = -(target * probability.log() + (1 - target) * (1 - probability).log()).mean()
+    torch.testing.assert_close(method.losses(output, LABELS)["central"], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_bad_settings_name_the_choices():
+    with pytest.raises(ValueError, match="unknown metric 'triplet'; choose from"):
+        made(CSCEConfig(metric="triplet"))
+    with pytest.raises(ValueError, match="SphereFace multiplies the angle, but margin is 0.15"):
+        made(CSCEConfig(metric="sphereface"))
+    with pytest.raises(ValueError, match="too many|at most|classes"):
+        made(CSCEConfig(centers="hadamard"), n_classes=40, bits=16)
+
+
+def test_diagnostics_count_the_flipped_bits():
+    method = made(CSCEConfig(threshold_cap=0.5)).eval()
+    numbers = method.diagnostics(IMAGES)
+    output = method(IMAGES)
+    assert numbers["flipped"] == pytest.approx(float((output.codes != sign(output.values)).float().mean()))
+    assert 0 < numbers["in_band"] <= 1
+    assert numbers["context_over_local"] > 0
+
+
+def test_method_names_are_their_keys():
+    assert METHODS["csce"] is CSCEConfig
+    assert METHODS["csq"] is CSQConfig
