@@ -213,7 +213,7 @@ class CSCENet(HashMethod):
 
     @torch.no_grad()
     def diagnostics(self, images: Tensor) -> dict[str, float]:
-        """Size of values, mean threshold, share of values in its band, bits it flips, size of Eq. 3's context over f_l."""
+        """Size of values, mean threshold, share in its band, bits it flips, size of Eq. 3's context over f_l."""
         output = self(images)
         numbers = {"value_size": float(output.values.abs().mean())}
         if output.threshold is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -169,7 +169,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         )
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
+            state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
             state = state.get("state_dict", state) if isinstance(state, dict) else state
@@ -185,7 +185,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def _corrupt(path: Path, error: Exception) -> str:
-    return f"{path} cannot be read as weights ({str(error).splitlines()[0]}); it is corrupt or of another format: get it again"
+    why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{path} cannot be read as weights ({why}); it is corrupt or of another format: get it again"
 
 
 def load_weights(backbone: Backbone, state: dict[str, Tensor], source: str) -> None:

@@ -134,7 +134,7 @@ class HashNetwork(nn.Module):
 
 @torch.no_grad()
 def trace_shapes(network: HashNetwork) -> dict[str, tuple[int, ...]]:
-    """Output shape of every module for one image of the network's size, by module name: what Figs. 2-4 are drawn from."""
+    """Output shape of every module for one image, by module name: what Figs. 2-4 are drawn from."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def watch(name: str) -> object:
@@ -148,11 +148,7 @@ def trace_shapes(network: HashNetwork) -> dict[str, tuple[int, ...]]:
 
         return hook
 
-    handles = [
-        module.register_forward_hook(watch(name))  # type: ignore[arg-type]
-        for name, module in network.named_modules()
-        if name
-    ]
+    handles = [module.register_forward_hook(watch(name)) for name, module in network.named_modules() if name]
     training = network.training
     try:
         device = next(network.parameters()).device

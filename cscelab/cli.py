@@ -1,0 +1,323 @@
+"""The command line: parse and call, nothing else. A user's mistake is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import tyro
+from tyro.conf import Positional, arg
+
+Name = Annotated[str, arg(metavar="NAME")]
+DataArg = Annotated[str | None, arg(metavar="aviary|scenes|folder:PATH", help="data set in place of the profile's")]
+ProfileArg = Annotated[
+    Literal["quick", "standard", "paper", "smoke"],
+    arg(
+        help="quick: minutes on two cores; standard: three seeds, all lengths; paper: its data, ResNet-50; smoke: tests"
+    ),
+]
+
+
+def figures(
+    only: Positional[tuple[str, ...]] = (),
+    /,
+    profile: ProfileArg = "quick",
+    out: Path | None = None,
+    jobs: int | None = None,
+    listing: Annotated[bool, arg(name="list")] = False,
+) -> None:
+    """Train what is missing, then draw the paper's figures and tables.
+
+    Args:
+        only: figures to draw, as fig5 table2; all by default.
+        profile: which experiments.
+        out: folder for PNG, SVG and CSV; figures/ for quick, figures/PROFILE otherwise.
+        jobs: trainings at a time; by default as many as there are cores.
+        listing: name the figures and stop.
+    """
+    from cscelab.figures import build
+
+    if listing:
+        for name, title in build.TITLES.items():
+            print(f"{name:<10} {title}")
+        return
+    for path in build.build(only, profile, out, jobs):
+        print(path)
+
+
+def train(
+    recipe: Positional[Name],
+    /,
+    profile: ProfileArg = "quick",
+    bits: int = 16,
+    seed: int = 0,
+    data: DataArg = None,
+    image_size: int = 64,
+    train_images: int | None = None,
+    database_images: int | None = None,
+    queries: int | None = None,
+    epochs: int | None = None,
+    retrain: bool = False,
+) -> None:
+    """Train one recipe, or show its stored run.
+
+    Args:
+        recipe: a name of `cscelab recipes`, as csce or table2/baseline.
+        bits: code length.
+        seed: of weights, batches and augmentation.
+        data: scenes draws several species an image; folder:PATH takes a folder of class folders.
+        image_size: side in pixels for folder data.
+        train_images: images to learn from, for folder data.
+        database_images: images to search, for folder data.
+        queries: images to search with, for folder data.
+        epochs: in place of the profile's.
+        retrain: train even where a run is stored.
+    """
+    from cscelab import recipes
+    from cscelab.experiment import run
+
+    experiment = recipes.recipe(recipe, profile, bits, seed)
+    if data:
+        chosen = recipes.parse_data(data, experiment.data, image_size, train_images, queries, database_images)
+        experiment = replace(experiment, data=chosen)
+    if epochs:
+        experiment = replace(experiment, training=replace(experiment.training, epochs=epochs))
+    _print_run(run(experiment, retrain=retrain))
+
+
+def photographs(
+    data: Annotated[str, arg(metavar="folder:PATH")],
+    image_size: int = 64,
+    train_images: int = 8000,
+    database_images: int = 8000,
+    queries: int = 1000,
+    bits: int = 32,
+    epochs: int = 16,
+    out: Path = Path("figures"),
+    jobs: int | None = None,
+) -> None:
+    """CSCE-Net and CSQ on your own photographs: mAP, a top-10 gallery and activation maps.
+
+    Args:
+        data: a folder (or zip) of class folders, or of train/ and test/ holding class folders.
+        image_size: side in pixels; a 4x4 window needs 64 or more.
+        train_images: images to learn from.
+        database_images: images to search.
+        queries: images to search with.
+        bits: code length.
+        epochs: passes over the training images.
+        out: folder for the pictures.
+        jobs: trainings at a time.
+    """
+    from cscelab import recipes
+    from cscelab.figures import build
+
+    experiments = recipes.photographs(data, image_size, train_images, queries, database_images, bits, epochs)
+    for path in build.photographs(experiments, out, jobs):
+        print(path)
+
+
+def evaluate(run: Positional[Name], /, k: int | None = None) -> None:
+    """Every measure of a stored run, each under its convention.
+
+    Args:
+        run: its name or hash, or as much of it as is unique (`cscelab runs list`).
+        k: of mAP@k; the run's own by default.
+    """
+    from cscelab.compare import find_stored
+    from cscelab.experiment import report
+
+    print(report(find_stored(run), k).table())
+
+
+def encode(
+    images: Positional[tuple[Path, ...]] = (),
+    /,
+    run: Annotated[str | None, arg(metavar="NAME")] = None,
+    out: Path | None = None,
+    export: Path | None = None,
+) -> None:
+    """Binary codes of image files, by a stored run or the encoder that comes with cscelab.
+
+    Args:
+        images: image files.
+        run: a stored run; the shipped encoder by default.
+        out: write codes, values and paths to this .npz instead of printing the codes.
+        export: write the encoder itself to one .safetensors file.
+    """
+    from cscelab import files
+    from cscelab.compare import find_stored
+    from cscelab.shipped import export_encoder
+
+    if export:
+        if run is None:
+            raise ValueError("nothing to export: name a stored run with --run")
+        print(export_encoder(find_stored(run), export))
+    if images:
+        encoded = files.encode_files(images, None if run is None else find_stored(run))
+        print(encoded.save(out) if out else encoded.text())
+    elif not export:
+        raise ValueError("no images were given; name image files, as: cscelab encode bird.jpg")
+
+
+def data(profile: ProfileArg = "quick") -> None:
+    """Draw (or decode) a profile's data set now and say what it holds.
+
+    Args:
+        profile: whose data.
+    """
+    from cscelab import recipes
+    from cscelab.datasets import load_data
+
+    splits = load_data(recipes.find_profile(profile).data)
+    print(f"{splits.n_classes} classes, {splits.image_size} px, {'multi' if splits.multilabel else 'single'}-label")
+    for name in ("train", "validation", "query", "database"):
+        print(f"{name:<11}{len(getattr(splits, name)):>7,} images")
+
+
+def list_recipes() -> None:
+    """The named experiments, with how they differ from the whole method."""
+    from cscelab import recipes
+
+    for name, text in recipes.describe().items():
+        print(f"{name:<28} {text}")
+
+
+def list_runs() -> None:
+    """Stored runs, one a line."""
+    from cscelab import compare
+    from cscelab.experiment import stored_runs
+
+    _print_table([compare.summary(run) for run in stored_runs()], "no stored runs yet; `cscelab train csce` makes one")
+
+
+def compare_runs(names: Positional[tuple[str, ...]], /) -> None:
+    """Runs side by side: their numbers, then the settings in which they differ.
+
+    Args:
+        names: two or more stored runs.
+    """
+    from cscelab import compare
+
+    if len(names) < 2:
+        raise ValueError(f"{len(names)} run was named; name two or more to compare")
+    runs = [compare.find_stored(name) for name in names]
+    _print_table([compare.summary(run) for run in runs], "")
+    print()
+    rows = [
+        {"setting": name, **{f"run {i + 1}": v for i, v in enumerate(values)}}
+        for name, values in compare.differences(runs).items()
+    ]
+    _print_table(rows, "no setting differs")
+
+
+def prune_runs(names: Positional[tuple[str, ...]] = (), /, yes: bool = False) -> None:
+    """Remove the named runs or, with no name, unfinished and unreadable ones. Shows what; --yes does it.
+
+    Args:
+        names: stored runs to remove.
+        yes: remove.
+    """
+    from cscelab import compare
+
+    folders = compare.prunable(names=names)
+    for folder in folders:
+        print(folder)
+    if not folders:
+        print("nothing to remove")
+    elif yes:
+        print(f"removed {len(folders)}, {compare.remove(folders) / 1e6:.1f} MB freed")
+    else:
+        print(f"{len(folders)} would be removed; add --yes to do it")
+
+
+def lab(port: int = 8888, browser: bool = True) -> None:
+    """Open JupyterLab on the notebooks.
+
+    Args:
+        port: where it listens, on this machine only.
+        browser: open a browser window.
+    """
+    from cscelab import lab as jupyter
+
+    sys.exit(jupyter.launch(port, browser))
+
+
+def doctor() -> None:
+    """What is installed, which device, what data is there, what is missing and how to get it."""
+    from cscelab.doctor import report
+
+    text, healthy = report()
+    print(text)
+    sys.exit(0 if healthy else 1)
+
+
+def pretrain(out: Path = Path("cscelab/weights/tiny-trunk.safetensors"), work: Path = Path("data/pretraining")) -> None:
+    """Train the trunk that is shipped: a classifier of Aviary species outside every benchmark split.
+
+    Args:
+        out: the weights file.
+        work: folder for checkpoints; an interrupted call goes on from there.
+    """
+    from cscelab.pretrain import pretrain as train_trunk
+
+    for row in train_trunk(out, work):
+        print("  ".join(f"{name} {value:.3f}" for name, value in row.items() if not name.startswith("gradient")))
+    print(out)
+
+
+COMMANDS = {
+    "figures": figures,
+    "photographs": photographs,
+    "train": train,
+    "evaluate": evaluate,
+    "encode": encode,
+    "data": data,
+    "recipes": list_recipes,
+    "runs list": list_runs,
+    "runs compare": compare_runs,
+    "runs prune": prune_runs,
+    "lab": lab,
+    "doctor": doctor,
+    "pretrain": pretrain,
+}
+
+
+def _print_run(run: object) -> None:
+    from cscelab.experiment import Run, report
+
+    assert isinstance(run, Run)
+    if run.experiment.smoke:
+        print("SMOKE RUN: its numbers mean nothing")
+    print(report(run).table())
+    print(f"\nstored in {run.folder}")
+
+
+def _print_table(rows: list[dict[str, object]], empty: str) -> None:
+    if not rows:
+        print(empty)
+        return
+    cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    for line in cells:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `cscelab`. Exit codes: 0 done, 1 unhealthy (doctor), 2 a user's mistake, 130 stopped by Ctrl-C."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            cast(Any, COMMANDS), prog="cscelab", description="A workbench for deep image hashing.", args=arguments
+        )
+    except (ValueError, OSError, ArithmeticError) as error:
+        print(f"cscelab: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("cscelab: stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

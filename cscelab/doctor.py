@@ -1,0 +1,81 @@
+"""`cscelab doctor`: what is installed, which device, what data is there, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import torch
+
+from cscelab.experiment import stored_runs
+from cscelab.jobs import cores
+from cscelab.model.backbone import SHIPPED_TRUNK
+from cscelab.paths import data_root
+from cscelab.shipped import ENCODER
+
+CORE = ("torch", "torchvision", "numpy", "pillow", "lightning", "safetensors")
+WORKBENCH = ("matplotlib", "seaborn", "pandas", "torchcam", "tyro", "jupyterlab", "ipywidgets")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return f"GPU {torch.cuda.get_device_name(0)} ({torch.cuda.device_count()} of them)"
+    if torch.backends.mps.is_available():
+        return "Apple GPU (mps)"
+    return f"CPU, {cores()} cores; no GPU found, which is enough for the quick profile"
+
+
+def _size(folder: Path) -> str:
+    return f"{sum(p.stat().st_size for p in folder.rglob('*') if p.is_file()) / 1e6:,.0f} MB"
+
+
+def report() -> tuple[str, bool]:
+    """The report as text, and whether everything needed is there."""
+    lines = [f"python      {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    lines.append(f"device      {_device()}")
+    missing = []
+    for title, packages in (("core", CORE), ("workbench", WORKBENCH)):
+        found = {package: _version(package) for package in packages}
+        lines.append(f"{title:<12}" + ", ".join(f"{p} {v}" for p, v in found.items() if v))
+        missing += [package for package, version in found.items() if version is None]
+    if missing:
+        lines.append(f"  MISSING   {', '.join(missing)}: pip install -c constraints.txt -e '.[workbench]'")
+
+    root = data_root()
+    writable = os.access(next(p for p in (root, *root.parents) if p.exists()), os.W_OK)
+    lines.append(
+        f"data        {root.resolve()}" + ("" if writable else "  NOT WRITABLE: set CSCELAB_DATA to another folder")
+    )
+    drawn = sorted(path for path in root.glob("*-*") if path.is_dir() and path.parent == root)
+    lines += [f"            {path.name}: {_size(path)}" for path in drawn]
+    if not any(path.name.startswith("aviary") for path in drawn):
+        lines.append(
+            "            Aviary is not drawn yet; any command that needs it draws it (`cscelab data` does so now)"
+        )
+    lines.append("            photographs: any folder of class folders, --data folder:PATH")
+    lines.append("            ImageNet100 for the paper profile: see data/README.md")
+    lines.append(f"runs        {sum(1 for _ in stored_runs())} stored (`cscelab runs list`)")
+    weights = {"trunk": SHIPPED_TRUNK, "encoder": ENCODER}
+    for name, path in weights.items():
+        lines.append(
+            f"{name:<12}"
+            + (f"{path.name}, {path.stat().st_size / 1e6:.1f} MB" if path.exists() else "MISSING: reinstall cscelab")
+        )
+    hub = Path(torch.hub.get_dir()) / "checkpoints"
+    cached = [path.name for path in hub.glob("resnet*.pth")]
+    lines.append(
+        "ResNets     " + (", ".join(cached) if cached else "no ImageNet weights here; downloaded when first asked for")
+    )
+    free = shutil.disk_usage(next(p for p in (root, *root.parents) if p.exists())).free
+    lines.append(f"disk        {free / 1e9:,.0f} GB free")
+    return "\n".join(lines), not missing and writable and all(path.exists() for path in weights.values())

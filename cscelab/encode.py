@@ -1,0 +1,60 @@
+"""Encoding: images to continuous and binary codes, a batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from cscelab.codes import pack
+from cscelab.datasets.base import ImageSet
+from cscelab.datasets.loader import encoding_loader
+from cscelab.methods.base import HashMethod
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Codes of a set of images: codes uint8, packed (N, ceil(K/8)); values float32 (N, K); thresholds (N,) or None."""
+
+    codes: np.ndarray
+    values: np.ndarray
+    thresholds: np.ndarray | None
+    labels: np.ndarray
+    ids: np.ndarray
+    bits: int
+
+
+@torch.inference_mode()
+def encode(method: HashMethod, images: ImageSet, batch_size: int = 128, progress: bool = False) -> Encoded:
+    """Codes of every image, on the device the method is on; the method's training mode is kept.
+
+    Raises ValueError where the method gives values that are not finite.
+    """
+    device = next(method.parameters()).device
+    was_training = method.training
+    method.eval()
+    codes, values, thresholds = [], [], []
+    try:
+        for batch, _ in tqdm(encoding_loader(images, batch_size), "encoding", disable=not progress, leave=False):
+            output = method(batch.to(device))
+            codes.append(pack(output.codes).cpu())
+            values.append(output.values.float().cpu())
+            if output.threshold is not None:
+                thresholds.append(output.threshold.float().squeeze(1).cpu())
+    finally:
+        method.train(was_training)
+    all_values = torch.cat(values).numpy()
+    if not np.isfinite(all_values).all():
+        raise ValueError(
+            "the model gives codes that are not finite numbers; it was not trained to the end: train it again"
+        )
+    return Encoded(
+        torch.cat(codes).numpy(),
+        all_values,
+        torch.cat(thresholds).numpy() if thresholds else None,
+        np.asarray(images.labels),
+        np.asarray(images.ids),
+        method.bits,
+    )

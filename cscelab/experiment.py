@@ -1,0 +1,285 @@
+"""An Experiment is a frozen description; `run` returns its stored run or trains it: data/runs/<name>-<hash>/."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from cscelab.codes import unpack
+from cscelab.datasets import DATA_SETS, DataConfig, load_data
+from cscelab.datasets.aviary import Aviary
+from cscelab.datasets.base import Splits
+from cscelab.encode import Encoded, encode
+from cscelab.evaluate import Report, evaluate
+from cscelab.methods import METHODS, HashMethod, MethodConfig, build
+from cscelab.methods.csce import CSCEConfig
+from cscelab.model.backbone import BackboneConfig
+from cscelab.paths import data_root, make_folder
+from cscelab.train import Training, fit, quiet_lightning, weights_of
+
+FILES = ("experiment.json", "metrics.json", "history.csv", "codes.npz", "model.safetensors")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training and its evaluation. Two experiments that differ in anything but the name's spelling differ in hash.
+
+    map_at: k of mAP@k, None for the whole database.
+    """
+
+    name: str
+    data: DataConfig = field(default_factory=Aviary)
+    method: MethodConfig = field(default_factory=CSCEConfig)
+    bits: int = 16
+    training: Training = field(default_factory=Training)
+    map_at: int | None = None
+    seed: int = 0
+    smoke: bool = False  # for tests: its numbers mean nothing and are marked so
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        plain = dataclasses.asdict(self)
+        plain["data"]["kind"] = _kind_of(self.data)
+        plain["method"]["kind"] = self.method.name
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Experiment:
+        data, method = dict(plain["data"]), dict(plain["method"])
+        data_class, method_class = DATA_SETS[data.pop("kind")], METHODS[method.pop("kind")]
+        method["backbone"] = BackboneConfig(**method["backbone"])
+        parts = {
+            "data": data_class(**_tuples(data)),
+            "method": method_class(**_tuples(method)),
+            "training": Training(**plain["training"]),
+        }
+        return cls(**{**plain, **parts})
+
+    @property
+    def hash(self) -> str:
+        """Eight hex digits of everything that can change a result, the name aside."""
+        plain = self.to_dict()
+        del plain["name"]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.name.replace('/', '-').replace(' ', '_')}-{self.hash}"
+
+
+def _kind_of(data: DataConfig) -> str:
+    return next(kind for kind, config in DATA_SETS.items() if type(data) is config)
+
+
+def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished experiment, read from its folder as needed."""
+
+    experiment: Experiment
+    folder: Path
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """One row an epoch: losses, validation mAP, gradient norms by part, diagnostics, seconds."""
+        with (self.folder / "history.csv").open(newline="") as file:
+            return [{k: float(v) for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
+
+    @cached_property
+    def codes(self) -> dict[str, np.ndarray]:
+        """query_codes, database_codes (int8 +-1, (N, K)), ..._values, ..._thresholds, ..._labels, ..._ids."""
+        with np.load(self.folder / "codes.npz", allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        for split in ("query", "database"):
+            arrays[f"{split}_codes"] = unpack(arrays[f"{split}_codes"], self.experiment.bits)
+        return arrays
+
+    def model(self) -> HashMethod:
+        """The trained method, on the CPU, in evaluation mode."""
+        method = fresh_method(self.experiment, self.metrics["n_classes"], weights="none")
+        path = self.folder / "model.safetensors"
+        try:
+            method.load_state_dict(load_file(path))
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise ValueError(
+                f"{path} cannot be loaded ({str(error).splitlines()[0]}); delete its folder and run again"
+            ) from error
+        return method.eval()
+
+    def data(self, progress: bool = False) -> Splits:
+        return load_data(self.experiment.data, progress=progress)
+
+    @property
+    def mean_average_precision(self) -> float:
+        """Expected mAP@map_at over ties, denominator "retrieved"."""
+        return float(self.metrics["map"])
+
+
+def fresh_method(experiment: Experiment, n_classes: int, weights: str | None = None) -> HashMethod:
+    """The experiment's method before training, drawn from its seed alone; torch's own generator is left as it was.
+
+    weights: takes the place of the backbone's, "none" where a trained state dict is loaded next.
+    """
+    method = dataclasses.replace(experiment.method, image_size=experiment.data.image_size)
+    if weights is not None:
+        method = dataclasses.replace(method, backbone=dataclasses.replace(method.backbone, weights=weights))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.seed)
+        return build(method, n_classes, experiment.bits)
+
+
+def runs_folder(root: Path | None = None) -> Path:
+    return (root or data_root()) / "runs"
+
+
+def find_run(experiment: Experiment, root: Path | None = None) -> Run | None:
+    """The stored run of this experiment, if it is complete. The name may differ: only what is run counts."""
+    folder = runs_folder(root) / experiment.folder_name
+    if not folder.is_dir():
+        others = sorted(runs_folder(root).glob(f"*-{experiment.hash}"))
+        folder = others[0] if others else folder
+    if all((folder / name).is_file() for name in FILES):
+        return Run(experiment, folder)
+    return None
+
+
+def stored_runs(root: Path | None = None) -> Iterator[Run]:
+    """Every complete run, by name."""
+    for path in sorted(runs_folder(root).glob("*/experiment.json")):
+        try:
+            experiment = Experiment.from_dict(json.loads(path.read_text()))
+        except (KeyError, TypeError, ValueError):
+            continue  # written by another version: listed nowhere, removed only by `cscelab runs prune`
+        if all((path.parent / name).is_file() for name in FILES):
+            yield Run(experiment, path.parent)
+
+
+def run(
+    experiment: Experiment,
+    *,
+    root: Path | None = None,
+    progress: bool = True,
+    retrain: bool = False,
+    on_start: Callable[[], None] | None = None,
+) -> Run:
+    """The stored run of this experiment, or a new one: train, choose on validation, encode, evaluate once, store.
+
+    A run that was interrupted goes on from its last epoch. Files are written to a ".partial" folder, renamed when all
+    are there. Raises ValueError or OSError with one sentence for bad input, NotFiniteLossError for a NaN loss.
+    """
+    if not retrain and (found := find_run(experiment, root)):
+        return found
+    if on_start:
+        on_start()
+    folder = make_folder(runs_folder(root)) / experiment.folder_name
+    partial = make_folder(folder.with_name(folder.name + ".partial"))
+    quiet_lightning()
+    with _threads(experiment.training.threads):
+        started = time.perf_counter()
+        splits = load_data(experiment.data, root, progress)
+        method = fresh_method(experiment, splits.n_classes)
+        history = fit(method, splits, experiment.training, partial, experiment.seed, progress)
+        trained = time.perf_counter()
+        query, database = encode(method, splits.query), encode(method, splits.database, progress=progress)
+        encoded = time.perf_counter()
+        metrics = measure(experiment, query, database) | {
+            "n_classes": splits.n_classes,
+            "best_epoch": max(history, key=lambda row: row["validation_map"])["epoch"],
+            "validation_map": max(row["validation_map"] for row in history),
+            "seconds": {"train": trained - started, "encode": encoded - trained},
+            "machine": {"torch": torch.__version__, "python": platform.python_version(), "cpu": platform.machine()},
+        }
+    _write(partial, experiment, metrics, history, query, database, method)
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.replace(partial, folder)
+    return Run(experiment, folder)
+
+
+def measure(experiment: Experiment, query: Encoded, database: Encoded) -> dict[str, Any]:
+    """metrics.json: "map" (expected over ties, denominator "retrieved", @map_at), "continuous_map" (the same of the
+    unbinarised values by cosine: what binarising costs) and the whole Report."""
+    report = evaluate(
+        query.codes, query.labels, database.codes, database.labels,
+        k=experiment.map_at, bits=experiment.bits,
+        query_values=query.values, database_values=database.values,
+        query_ids=query.ids, database_ids=database.ids,
+    )  # fmt: skip
+    continuous = None if report.continuous_map is None else report.continuous_map["retrieved"]
+    return {
+        "map": report.map["expected"]["retrieved"],
+        "continuous_map": continuous,
+        "smoke": experiment.smoke,
+        "report": report.to_dict(),
+    }
+
+
+def report(run: Run, k: int | None = None) -> Report:
+    """Every measure of a stored run, from its stored codes; k of mAP@k is the run's own by default."""
+    codes = run.codes
+    return evaluate(
+        codes["query_codes"], codes["query_labels"], codes["database_codes"], codes["database_labels"],
+        k=run.experiment.map_at if k is None else k,
+        query_values=codes["query_values"], database_values=codes["database_values"],
+        query_ids=codes["query_ids"], database_ids=codes["database_ids"],
+    )  # fmt: skip
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _write(
+    folder: Path, experiment: Experiment, metrics: dict[str, Any], history: list[dict[str, float]],
+    query: Encoded, database: Encoded, method: HashMethod,
+) -> None:  # fmt: skip
+    (folder / "experiment.json").write_text(json.dumps(experiment.to_dict(), indent=1))
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    with (folder / "history.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in history for key in row)))
+        writer.writeheader()
+        writer.writerows(history)
+    arrays: dict[str, np.ndarray] = {}
+    for split, part in (("query", query), ("database", database)):
+        arrays |= {
+            f"{split}_codes": part.codes,
+            f"{split}_values": part.values,
+            f"{split}_labels": part.labels,
+            f"{split}_ids": part.ids,
+        }
+        if part.thresholds is not None:
+            arrays[f"{split}_thresholds"] = part.thresholds
+    np.savez_compressed(folder / "codes.npz", **arrays)  # type: ignore[arg-type]
+    save_file(weights_of(method), folder / "model.safetensors")
+    for leftover in ("best.safetensors", "last.ckpt"):
+        (folder / leftover).unlink(missing_ok=True)

@@ -1,0 +1,183 @@
+"""Galleries of retrieved images: top tens of two methods (Fig. 5) and two cases where one errs (Fig. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from cscelab.datasets.base import ImageSet, Splits
+from cscelab.experiment import Run
+from cscelab.figures.choices import Choice, check_pair, pick_cases, pick_query, title_of
+from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
+from cscelab.figures.neighbours import Neighbours, name_of, retrieve
+from cscelab.figures.provenance import describe_data, mark_smoke
+from cscelab.figures.style import BLUE, GREY, styled, verdict
+
+WIDTH = 10.0  # inches: shown 1000 pixels wide, type of 7.5 points is 10 pixels high
+HEAD = 0.34  # height of a heading
+SMALL = 7.5  # points, under the images
+TEXT = 9.0
+MARGIN = 0.12
+GAP = 0.07
+NAME_LINES = 4  # "rufous-breasted heather kingfisher" under an image of 0.7 inches
+
+
+@dataclass(frozen=True)
+class GalleryEntry:
+    """Runs of one code length, drawn as rows one under the other, all with the same query."""
+
+    runs: tuple[Run, ...]
+    query: Choice
+
+    @property
+    def bits(self) -> int:
+        return self.runs[0].experiment.bits
+
+
+def gallery_entry(run: Run, other: Run, rule: str = "small target", queries: ImageSet | None = None) -> GalleryEntry:
+    """`run` over `other`, with the query that the rule picks. Raises ValueError where their code lengths differ."""
+    lengths = run.experiment.bits, other.experiment.bits
+    if lengths[0] != lengths[1]:
+        raise ValueError(f"{lengths[0]} and {lengths[1]} bits in one entry; give two runs of the same code length")
+    return GalleryEntry((run, other), pick_query(run, other, rule, queries))
+
+
+@styled()
+def top10_gallery(entries: Sequence[GalleryEntry], splits: Splits | None = None, k: int = 10) -> Figure:
+    """Fig. 5: for each code length one query and the k nearest images of each method, marked right or wrong.
+
+    splits: those of the runs, loaded where not given; all entries must come from one data set.
+    """
+    splits = entries[0].runs[0].data() if splits is None else splits
+    frame = _Frame(splits, k, query_side=1.2, label_width=0.62)
+    blocks = [frame.block(entry.query.row, entry.runs) for entry in entries]
+    note = (
+        "Under each image: mark, Hamming distance d, class. Equal distances rank by database id. "
+        f"{describe_data(entries[0].runs[0])}."
+    )
+    notes = "\n".join([*(f"{entry.bits} bits. {entry.query.reason}" for entry in entries), note])
+    title_height, text_width = 0.42, WIDTH - 2 * MARGIN
+    heights = [HEAD + block.height for block in blocks]
+    sheet = Mosaic(WIDTH, title_height + sum(heights) + paragraph_height(text_width, notes, TEXT) + 0.15)
+    sheet.text(MARGIN, 0.1, f"Top {k} of the database for one query a code length", 12, weight="bold")
+    y = title_height
+    for entry, block, height in zip(entries, blocks, heights, strict=True):
+        sheet.text(MARGIN, y + 0.08, f"{entry.bits} bits: query", TEXT + 1, weight="bold")
+        sheet.text(frame.left, y + 0.08, "nearest first", TEXT, color=GREY)
+        frame.draw(sheet, y + HEAD, block)
+        y += height
+    sheet.paragraph(MARGIN, y + 0.06, text_width, notes, TEXT)
+    return mark_smoke(sheet.figure, [run for entry in entries for run in entry.runs])
+
+
+@styled()
+def two_cases(run: Run, baseline: Run, splits: Splits | None = None, k: int = 5) -> Figure:
+    """Fig. 1: two queries where the baseline errs and `run` does not, and how often the reverse is so.
+
+    The cases come from `pick_cases`, whose rule and counts are printed under each.
+    """
+    check_pair(run, baseline)
+    splits = run.data() if splits is None else splits
+    frame = _Frame(splits, k, query_side=1.9, label_width=0.95, outlined=True)
+    cases = pick_cases(run, baseline, splits.query, k)
+    blocks = [frame.block(case.row, (baseline, run)) for case in cases]
+    text_width = WIDTH - 2 * MARGIN
+    heights = [
+        HEAD + block.height + paragraph_height(text_width, case.reason, TEXT) + 0.2
+        for case, block in zip(cases, blocks, strict=True)
+    ]
+    note = (
+        f"{'' if splits.query.masks is None else 'White outline: the target. '}"
+        f"Under each image: mark, Hamming distance d, class. {run.experiment.bits} bits. {describe_data(run)}."
+    )
+    sheet = Mosaic(WIDTH, 0.08 + sum(heights) + paragraph_height(text_width, note, TEXT) + 0.05)
+    y = 0.08
+    for case, block, height in zip(cases, blocks, heights, strict=True):
+        sheet.text(MARGIN, y, case.title, 12, weight="bold")
+        frame.draw(sheet, y + HEAD, block)
+        sheet.paragraph(MARGIN, y + HEAD + block.height, text_width, case.reason, TEXT)
+        y += height
+    sheet.paragraph(MARGIN, y, text_width, note, TEXT, color=GREY)
+    return mark_smoke(sheet.figure, [run, baseline])
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One method's results: what stands before them, what was found, and the wrapped class names under them."""
+
+    label: str
+    found: Neighbours
+    names: list[list[str]]
+    height: float
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A query, its wrapped class name, and a row of results a method."""
+
+    query_row: int
+    name: list[str]
+    rows: list[_Row]
+    height: float
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where things stand: the query on the left, the methods' names, then k results. Lengths in inches."""
+
+    splits: Splits
+    k: int
+    query_side: float
+    label_width: float
+    outlined: bool = False  # the query's target
+
+    @property
+    def left(self) -> float:
+        """Where the results begin."""
+        return MARGIN + self.query_side + 2 * GAP + self.label_width
+
+    @property
+    def side(self) -> float:
+        """Of a result."""
+        return (WIDTH - MARGIN - self.left - (self.k - 1) * GAP) / self.k
+
+    def block(self, query_row: int, runs: Sequence[Run]) -> _Block:
+        """What is to be drawn, and how high it is."""
+        rows = [self._row(query_row, run) for run in runs]
+        query = self.splits.query
+        name = wrap(name_of(query.labels[query_row], self.splits.class_names), self.query_side, TEXT, bold=True)
+        query_height = self.query_side + (len(name) * TEXT) * LINE * POINT + 0.15
+        return _Block(query_row, name, rows, max(query_height, sum(row.height for row in rows)))
+
+    def _row(self, query_row: int, run: Run) -> _Row:
+        found = retrieve(run, query_row, self.k)
+        labels = self.splits.database.labels[found.rows]
+        names = [wrap(name_of(label, self.splits.class_names), self.side, SMALL, NAME_LINES) for label in labels]
+        text_height = (TEXT + max(map(len, names)) * SMALL) * LINE * POINT
+        label = "\n".join(wrap(title_of(run), self.label_width, TEXT, bold=True))
+        return _Row(label, found, names, self.side + text_height + 0.14)
+
+    def draw(self, sheet: Mosaic, y: float, block: _Block) -> None:
+        """The block with its top at y."""
+        query, row = self.splits.query, block.query_row
+        mask = query.masks[row] if self.outlined and query.masks is not None else None
+        sheet.picture(MARGIN, y, self.query_side, query.images[row], edge=BLUE, outline=mask)
+        sheet.text(MARGIN, y + self.query_side + 0.06, "\n".join(block.name), TEXT, weight="bold")
+        for results in block.rows:
+            at = self.left - GAP, y + self.side / 2
+            sheet.text(*at, results.label, TEXT, ha="right", va="center", weight="bold")
+            self._draw_results(sheet, y, results)
+            y += results.height
+
+    def _draw_results(self, sheet: Mosaic, y: float, results: _Row) -> None:
+        """Each result with a frame, a mark, its distance and its class."""
+        x, images = self.left, self.splits.database.images
+        for row, distance, is_right, name in zip(*results.found, results.names, strict=True):
+            colour, mark, line = verdict(bool(is_right))
+            sheet.picture(x, y, self.side, images[row], edge=colour, line=line)
+            below = y + self.side + 0.05
+            sheet.text(x, below, f"{mark} d={distance}", TEXT, color=colour, weight="bold")
+            sheet.text(x, below + TEXT * LINE * POINT, "\n".join(name), SMALL)
+            x += self.side + GAP

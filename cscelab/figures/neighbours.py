@@ -1,0 +1,56 @@
+"""The nearest database images of a query by Hamming distance, in an order that never depends on the sort."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cscelab.codes import hamming_distance
+from cscelab.experiment import Run
+from cscelab.ranking import blocks
+
+
+class Neighbours(NamedTuple):
+    """Of each of Q queries (or of one, without the first axis), the k nearest database images."""
+
+    rows: np.ndarray  # (Q, k) rows of the database
+    distances: np.ndarray  # (Q, k) bits that differ
+    right: np.ndarray  # (Q, k) whether they share a label with the query
+
+
+def retrieve(run: Run, query_row: int, k: int = 10) -> Neighbours:
+    """The k nearest of one query, each (k,). Raises ValueError for a row that is not there or an impossible k."""
+    n_queries = len(run.codes["query_codes"])
+    if not 0 <= query_row < n_queries:
+        raise ValueError(f"query row {query_row} was asked for; {run.experiment.name} has rows 0 to {n_queries - 1}")
+    found = nearest(run, k, np.array([query_row]))
+    return Neighbours(found.rows[0], found.distances[0], found.right[0])
+
+
+def nearest(run: Run, k: int = 10, query_rows: np.ndarray | None = None) -> Neighbours:
+    """The k nearest of these queries, or of all, each (Q, k). Ties rank by database id; no image finds itself."""
+    codes = run.codes
+    n_database, bits = codes["database_codes"].shape
+    if not 1 <= k <= n_database:
+        raise ValueError(f"the {k} nearest were asked for; choose 1 to {n_database}, the size of the database")
+    queries = np.arange(len(codes["query_codes"])) if query_rows is None else query_rows
+    by_id = np.empty(n_database, np.int64)  # database row -> its place in the order of ids
+    by_id[np.argsort(codes["database_ids"], kind="stable")] = np.arange(n_database)
+    rows, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.int64)
+    for part in blocks(len(queries), n_database):
+        asked = queries[part]
+        block = hamming_distance(codes["query_codes"][asked], codes["database_codes"]).astype(np.int64)
+        block[codes["query_ids"][asked][:, None] == codes["database_ids"]] = bits + 1
+        order = np.argsort(block * n_database + by_id, axis=1)[:, :k]
+        rows[part], distances[part] = order, np.take_along_axis(block, order, axis=1)
+    labels = codes["database_labels"][rows], codes["query_labels"][queries][:, None]
+    right = (labels[0] * labels[1]).any(axis=2) if labels[0].ndim == 3 else labels[0] == labels[1]
+    return Neighbours(rows, distances, right)
+
+
+def name_of(label: np.ndarray, class_names: tuple[str, ...]) -> str:
+    """The name of a class id, or those of a multi-hot row, each on a line of its own."""
+    if np.ndim(label) == 0:
+        return class_names[int(label)]
+    return "\n+ ".join(class_names[i] for i in np.flatnonzero(label)) or "no class"

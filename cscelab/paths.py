@@ -1,0 +1,30 @@
+"""Where data and runs live: $CSCELAB_DATA, else data/ of the checkout around the current folder, else ./data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def data_root() -> Path:
+    """Folder of generated and downloaded data and of runs; it need not exist yet."""
+    if chosen := os.environ.get("CSCELAB_DATA"):
+        return Path(chosen)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "cscelab" / "__init__.py").is_file() and (folder / "pyproject.toml").is_file():
+            return folder / "data"
+    return here / "data"
+
+
+def make_folder(path: Path) -> Path:
+    """Creates the folder; one clear OSError where that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError("not writable")
+    except OSError as error:
+        raise OSError(
+            f"cannot write to {path} ({error.strerror or error}); choose another folder with CSCELAB_DATA"
+        ) from error
+    return path

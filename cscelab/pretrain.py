@@ -1,0 +1,68 @@
+"""The shipped trunk: `tiny` pretrained as a classifier on Aviary species that occur in no benchmark split.
+
+The stand-in for ImageNet weights. Made by `cscelab pretrain`; stored in half precision (under 1.5 MB).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cscelab.datasets.aviary import Aviary, load_aviary
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
+from cscelab.model.backbone import BackboneConfig
+from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.paths import data_root
+from cscelab.train import Training, fit, quiet_lightning, weights_of
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(MethodConfig):
+    """A plain softmax classifier on pooled stage 4, trained from scratch; its logits stand where values do."""
+
+    name: ClassVar[str] = "classifier"
+    title: ClassVar[str] = "Classifier"
+    paper: ClassVar[str] = "none"
+    backbone: BackboneConfig = field(default_factory=lambda: BackboneConfig(weights="none"))
+
+    def build(self, n_classes: int, bits: int) -> Classifier:
+        return Classifier(self, n_classes, bits)
+
+
+class Classifier(HashMethod):
+    def __init__(self, config: ClassifierConfig, n_classes: int, bits: int):
+        super().__init__(config, n_classes, bits)
+        self.network = HashNetwork(
+            NetworkConfig(config.backbone, config.image_size, "baseline", threshold_layer=False), bits
+        )
+
+    def losses(self, output: HashOutput, labels: Tensor) -> dict[str, Tensor]:
+        return {"classes": F.cross_entropy(output.values, labels)}
+
+
+PRETRAINING = Aviary(
+    n_classes=100, population="pretraining", train=16_000, validation=500, query=20, database=20, seed=1
+)
+SCHEDULE = Training(epochs=8, batch_size=64, optimizer="adam", lr=3e-3, weight_decay=1e-5, threads=2)
+
+
+def pretrain(
+    target: Path, folder: Path, data: Aviary = PRETRAINING, schedule: Training = SCHEDULE, root: Path | None = None
+) -> list[dict[str, float]]:
+    """Trains the trunk and writes its half-precision weights to target; folder keeps what a resume needs."""
+    quiet_lightning()
+    torch.set_num_threads(schedule.threads)
+    torch.manual_seed(0)
+    splits = load_aviary(data, root or data_root())
+    classifier = ClassifierConfig(image_size=data.image_size).build(splits.n_classes, splits.n_classes)
+    history = fit(classifier, splits, schedule, folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    weights = weights_of(classifier.network.backbone)
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in weights.items()}, target)
+    return history

@@ -1,0 +1,176 @@
+"""Named experiments: the rows of Tables 2 and 3, CSCE-Net and CSQ for the galleries, under three profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+
+from cscelab.datasets import DataConfig
+from cscelab.datasets.aviary import Aviary
+from cscelab.datasets.folder import Folder
+from cscelab.datasets.lists import ListFiles
+from cscelab.experiment import Experiment
+from cscelab.methods.base import MethodConfig
+from cscelab.methods.csce import CSCEConfig
+from cscelab.methods.csq import CSQConfig
+from cscelab.model.backbone import BackboneConfig
+from cscelab.train import Training
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a recipe runs on. lengths: code lengths of the tables; gallery: those of Fig. 5, with the first seed."""
+
+    data: DataConfig
+    training: Training
+    lengths: tuple[int, ...]
+    seeds: tuple[int, ...]
+    gallery: tuple[int, ...] = (16, 32, 64)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    map_at: int | None = None
+    smoke: bool = False
+
+
+QUICK = Profile(
+    data=Aviary(train=3000, validation=400, query=500, database=3000),
+    training=Training(epochs=4, batch_size=64, lr=1e-3, threads=1),
+    lengths=(16,),
+    seeds=(0,),
+)
+PROFILES: dict[str, Profile] = {
+    "quick": QUICK,
+    "standard": replace(
+        QUICK,
+        data=Aviary(train=4000, validation=400, query=1000, database=4000),
+        training=replace(QUICK.training, epochs=8),
+        lengths=(16, 32, 64),
+        seeds=(0, 1, 2),
+    ),
+    # Sec. 4.2: ResNet-50, RMSProp, 1e-5, batch 128, 100 epochs, resize 256, centre crop 224, mAP@1000.
+    "paper": Profile(
+        data=ListFiles(
+            root="data/imagenet100",
+            train="data/imagenet100/train.txt",
+            query="data/imagenet100/test.txt",
+            database="data/imagenet100/database.txt",
+        ),
+        training=Training(
+            epochs=100, batch_size=128, optimizer="rmsprop", lr=1e-5, weight_decay=1e-5, schedule="constant",
+            flip=False, shift=0, threads=8,
+        ),
+        lengths=(16, 32, 64),
+        seeds=(0, 1, 2),
+        backbone=BackboneConfig("resnet50"),
+        map_at=1000,
+    ),
+    "smoke": replace(
+        QUICK,
+        data=Aviary(n_classes=4, train=64, validation=24, query=24, database=48),
+        training=replace(QUICK.training, epochs=1, batch_size=32),
+        gallery=(16,),
+        smoke=True,
+    ),
+}  # fmt: skip
+
+CSCE = CSCEConfig()
+
+# Table 2: one network, six structures, the loss of Sec. 3.5 throughout.
+STRUCTURE_ROWS = {
+    "Baseline": "baseline",
+    "Baseline + local": "local",
+    "Baseline + global-sw2": "sw2",
+    "Baseline + global-sw4": "sw4",
+    "Baseline + global-sw2 + global-sw4": "sw2+sw4",
+    "Baseline + AIE": "aie",
+}
+TABLE2 = {row: replace(CSCE, structure=structure) for row, structure in STRUCTURE_ROWS.items()}
+
+# Table 3: six losses on the whole network. "Qua" is Eq. 14 with plain sign, "DSF" with the dynamic sign.
+TABLE3 = {
+    "CE": replace(CSCE, metric="ce", quantization="none", sign="plain"),
+    "CE+Qua": replace(CSCE, metric="ce", sign="plain"),
+    "CF": replace(CSCE, quantization="none", sign="plain"),
+    "CF+Qua": replace(CSCE, sign="plain"),
+    # The threshold as released: no gradient ever reaches it.
+    "CF+DSF": CSCE,
+    # Ours: a threshold that learns, straight through, because the metric loss and the balance also judge the codes;
+    # the cap of .005 would leave it next to nothing to decide, so it may reach .5.
+    "CF+DSF learned": replace(
+        CSCE, estimator="straight_through", threshold_cap=0.5, code_weight=0.5, balance_weight=0.1
+    ),
+}
+
+METHODS_BY_RECIPE: dict[str, MethodConfig] = {
+    "csce": CSCE,
+    "csce-released": CSCEConfig(variant="released"),
+    "csq": CSQConfig(),
+    **{f"table2/{method.structure}": method for method in TABLE2.values()},
+    **{f"table3/{row.lower().replace(' ', '-')}": method for row, method in TABLE3.items()},
+}
+
+
+def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0) -> Experiment:
+    """The experiment of a recipe under a profile. Raises ValueError naming the choices where either is unknown."""
+    if name not in METHODS_BY_RECIPE:
+        raise ValueError(f"unknown recipe {name!r}; choose from {sorted(METHODS_BY_RECIPE)}")
+    chosen = find_profile(profile)
+    method = replace(METHODS_BY_RECIPE[name], backbone=chosen.backbone)
+    return Experiment(f"{name}/{bits}", chosen.data, method, bits, chosen.training, chosen.map_at, seed, chosen.smoke)
+
+
+def find_profile(name: str) -> Profile:
+    if name not in PROFILES:
+        raise ValueError(f"unknown profile {name!r}; choose from {sorted(PROFILES)}")
+    return PROFILES[name]
+
+
+def parse_data(
+    text: str,
+    default: DataConfig,
+    image_size: int = 64,
+    train: int | None = None,
+    query: int | None = None,
+    database: int | None = None,
+) -> DataConfig:
+    """Data named on the command line: "aviary", "scenes" (several species an image, multi-label) or "folder:PATH".
+
+    Raises ValueError for anything else.
+    """
+    kind, _, path = text.partition(":")
+    if kind == "aviary":
+        return default
+    if kind == "scenes" and isinstance(default, Aviary):
+        return replace(default, scenes=True)
+    if kind == "folder" and path:
+        counts = {"train": train, "query": query, "database": database}
+        return Folder(path=path, image_size=image_size, **{k: v for k, v in counts.items() if v is not None})
+    raise ValueError(f"unknown data set {text!r}; give 'aviary', 'scenes' or 'folder:PATH', a folder of class folders")
+
+
+def photographs(
+    text: str, image_size: int, train: int, query: int, database: int, bits: int, epochs: int
+) -> dict[str, Experiment]:
+    """CSCE-Net and CSQ on a folder of photographs, by title; the shipped trunk of drawn birds is where both start."""
+    data = parse_data(text, QUICK.data, image_size, train, query, database)
+    training = replace(QUICK.training, epochs=epochs)
+    return {
+        METHODS_BY_RECIPE[name].title: replace(
+            recipe(name, bits=bits), name=f"photographs/{name}/{bits}", data=data, training=training
+        )
+        for name in ("csce", "csq")
+    }
+
+
+def describe() -> dict[str, str]:
+    """Recipe -> the settings in which it differs from its method's defaults."""
+    texts = {}
+    for name, method in METHODS_BY_RECIPE.items():
+        plain = type(method)()
+        changed = {
+            f.name: getattr(method, f.name) for f in fields(method) if getattr(method, f.name) != getattr(plain, f.name)
+        }
+        settings = ", ".join(f"{key}={value}" for key, value in changed.items())
+        texts[name] = f"{method.title} ({method.paper})" + (f": {settings}" if settings else "")
+    return texts
+
+
+RECIPES: dict[str, Experiment] = {name: recipe(name) for name in METHODS_BY_RECIPE}

@@ -1,0 +1,234 @@
+"""Training: Lightning runs the loop; the model is chosen on the validation split, never on queries."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cscelab.datasets.base import Splits
+from cscelab.datasets.loader import Batches, augment, training_loader
+from cscelab.encode import encode
+from cscelab.evaluate import mean_average_precision
+from cscelab.methods.base import HashMethod
+
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+BEST = "best.safetensors"  # weights of the epoch with the best validation mAP
+LAST = "last.ckpt"  # Lightning's checkpoint, to resume from
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how fast. lr is that of the trunk; new parts learn `new_lr` times as fast.
+
+    schedule: "constant" or "cosine" (to zero over the epochs); shift: augmentation by up to so many pixels;
+    threads: CPU threads, part of the experiment because sums in another order give other bits.
+    """
+
+    epochs: int = 4
+    batch_size: int = 64
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    new_lr: float = 1.0
+    weight_decay: float = 1e-5
+    schedule: str = "cosine"
+    flip: bool = True
+    shift: int = 4
+    precision: str = "32-true"
+    devices: int = 1
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; choose from {OPTIMIZERS}")
+        if self.schedule not in ("constant", "cosine"):
+            raise ValueError(f"unknown schedule {self.schedule!r}; choose 'constant' or 'cosine'")
+        for name in ("epochs", "batch_size", "devices", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
+
+
+class NotFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite; the message names the step and the checkpoint that was kept."""
+
+
+class LightningHash(L.LightningModule):
+    """A HashMethod as Lightning sees it: one step, one optimiser, per-epoch sums for the history."""
+
+    def __init__(self, method: HashMethod, training: Training, seed: int):
+        super().__init__()
+        self.method, self.training_config, self.seed = method, training, seed
+        self.sums: dict[str, float] = {}
+        self.steps = 0
+
+    def configure_optimizers(self) -> Any:
+        config = self.training_config
+        trunk = list(self.method.network.backbone.parameters())
+        in_trunk = {id(p) for p in trunk}
+        new = [p for p in self.method.parameters() if id(p) not in in_trunk]
+        groups = [{"params": trunk, "lr": config.lr}, {"params": new, "lr": config.lr * config.new_lr}]
+        optimizer: torch.optim.Optimizer
+        if config.optimizer == "adam":
+            optimizer = torch.optim.Adam(groups, weight_decay=config.weight_decay)
+        elif config.optimizer == "rmsprop":
+            optimizer = torch.optim.RMSprop(groups, weight_decay=config.weight_decay)
+        else:
+            optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=config.weight_decay)
+        if config.schedule == "constant":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def on_train_epoch_start(self) -> None:
+        self.sums, self.steps = {}, 0
+        self.method.start_epoch(self.current_epoch, self.training_config.epochs)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        images, labels = batch
+        config = self.training_config
+        generator = torch.Generator(images.device)
+        generator.manual_seed(hash((self.seed, self.current_epoch, index)) % 2**63)
+        images = augment(images, generator, config.flip, config.shift)
+        terms = self.method.losses(self.method(images), labels)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            size = ", ".join(f"{name} {float(term):.3g}" for name, term in terms.items())
+            raise NotFiniteLossError(
+                f"the loss became {float(loss)} at epoch {self.current_epoch + 1}, step {index + 1} ({size})"
+            )
+        for name, term in terms.items():
+            self._add(f"loss_{name}", float(term.detach()))
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        for name, part in self.method.network.parts().items():
+            squares = [p.grad.square().sum() for p in part.parameters() if p.grad is not None]
+            self._add(f"gradient_{name}", float(torch.stack(squares).sum().sqrt()) if squares else 0.0)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.steps += 1
+
+    def _add(self, name: str, value: float) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def epoch_means(self) -> dict[str, float]:
+        return {name: total / max(1, self.steps) for name, total in self.sums.items()}
+
+
+class ValidateAndKeepBest(Callback):
+    """After each epoch: mAP of the validation images among themselves, a history row, the best weights so far."""
+
+    def __init__(self, splits: Splits, folder: Path, n_diagnosed: int = 128):
+        self.splits, self.folder = splits, folder
+        self.history: list[dict[str, float]] = []
+        self.best = -math.inf
+        self.started = time.perf_counter()
+        self.n_diagnosed = min(n_diagnosed, len(splits.validation))
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, LightningHash)
+        method, validation = module.method, self.splits.validation
+        seconds = time.perf_counter() - self.started
+        encoded = encode(method, validation)
+        precision = mean_average_precision(
+            encoded.codes, encoded.labels, encoded.codes, encoded.labels,
+            bits=encoded.bits, query_ids=encoded.ids, database_ids=encoded.ids,
+        )  # fmt: skip
+        batch, _ = Batches(validation).__getitems__(range(self.n_diagnosed))
+        method.eval()
+        diagnostics = method.diagnostics(batch.to(module.device))
+        method.train()
+        row = {"epoch": module.current_epoch + 1.0, "validation_map": precision, "seconds": seconds}
+        self.history.append(row | module.epoch_means() | diagnostics)
+        if precision > self.best and trainer.is_global_zero:
+            self.best = precision
+            temporary = self.folder / (BEST + ".tmp")
+            save_file(weights_of(method), temporary)
+            temporary.replace(self.folder / BEST)
+        module.log("validation_map", precision, prog_bar=True, sync_dist=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.history, self.best = list(state["history"]), state["best"]
+
+
+def weights_of(method: nn.Module) -> dict[str, Tensor]:
+    """The state dict as contiguous CPU tensors, ready for safetensors."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+
+
+def fit(
+    method: HashMethod, splits: Splits, training: Training, folder: Path, seed: int = 0, progress: bool = True
+) -> list[dict[str, float]]:
+    """Trains in place, leaves the best validation epoch's weights in the method, returns one history row an epoch.
+
+    folder keeps best.safetensors and last.ckpt; where a last.ckpt lies there, training goes on from it, so that an
+    interrupted call loses at most an epoch. Raises NotFiniteLossError where the loss is NaN or infinite, and
+    KeyboardInterrupt on Ctrl-C.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_best = ValidateAndKeepBest(splits, folder)
+    method.to(memory_format=torch.channels_last)  # how the images come; a fifth faster on a CPU
+    module = LightningHash(method, training, seed)
+    with warnings.catch_warnings():
+        # Lightning advises loader workers; batches come from memory here, where workers only cost.
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        trainer = L.Trainer(
+            max_epochs=training.epochs,
+            accelerator="auto",
+            devices=training.devices,
+            precision=training.precision,  # type: ignore[arg-type]
+            logger=False,
+            callbacks=[
+                keep_best,
+                ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False),
+            ],
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=folder,
+        )
+        last = folder / LAST
+        try:
+            trainer.fit(
+                module,
+                training_loader(splits.train, training.batch_size, seed),
+                ckpt_path=last if last.exists() else None,
+                weights_only=True,
+            )
+        except NotFiniteLossError as error:
+            kept = (
+                f"the last good epoch is kept in {folder / BEST}"
+                if (folder / BEST).exists()
+                else "no epoch was finished"
+            )
+            raise NotFiniteLossError(f"{error}; {kept}; lower the learning rate (lr {training.lr})") from None
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    method.load_state_dict(load_file(folder / BEST))
+    method.cpu().eval()
+    return keep_best.history
+
+
+def quiet_lightning() -> None:
+    """Silences Lightning's banner lines (devices, tips); warnings and errors stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,108 @@
+"""The command line: help a newcomer can follow, one sentence for a mistake, and the right exit code."""
+
+import pytest
+
+from cscelab import cli
+from cscelab.cli import COMMANDS, main
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("CSCELAB_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+def call(capsys, *arguments: str) -> tuple[int, str, str]:
+    try:
+        main(list(arguments))
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_lists_every_command(capsys):
+    code, out, _ = call(capsys, "--help")
+    assert code == 0
+    for name in COMMANDS:
+        assert name.split()[0] in out
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself(capsys, name):
+    code, out, _ = call(capsys, *name.split(), "--help")
+    assert code == 0
+    assert (COMMANDS[name].__doc__ or "").strip().split("\n")[0][:30] in " ".join(out.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nothing"], "unknown recipe 'nothing'; choose from"),
+        (["train", "csce", "--data", "imagenet"], "unknown data set 'imagenet'"),
+        (["train", "csce", "--data", "folder:/no/such/folder"], "/no/such/folder"),
+        (["figures", "fig9"], "unknown figure 'fig9'; choose from"),
+        (["evaluate", "nothing"], "no stored run is called 'nothing'"),
+        (["encode"], "no images were given"),
+        (["encode", "missing.jpg"], "there is no image at missing.jpg"),
+        (["runs", "compare", "one"], "name two or more"),
+        (["train", "csce", "--bits", "0"], "bits"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(capsys, arguments, message):
+    code, _, err = call(capsys, *arguments)
+    assert code == 2
+    assert err.startswith("cscelab: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch):
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "recipes", stopped)
+    code, _, err = call(capsys, "recipes")
+    assert code == 130
+    assert "goes on from the last finished epoch" in err
+
+
+def test_train_evaluate_list_and_prune(capsys):
+    code, out, _ = call(capsys, "train", "csce", "--profile", "smoke")
+    assert code == 0
+    assert "SMOKE RUN" in out
+    assert "retrieved" in out
+    code, out, _ = call(capsys, "runs", "list")
+    assert "csce-16-" in out
+    code, out, _ = call(capsys, "evaluate", "csce-16", "--k", "5")
+    assert "mAP@5" in out
+    code, out, _ = call(capsys, "runs", "prune", "csce-16")
+    assert "1 would be removed" in out
+    code, out, _ = call(capsys, "runs", "prune", "csce-16", "--yes")
+    assert "removed 1" in out
+    code, out, _ = call(capsys, "runs", "list")
+    assert "no stored runs" in out
+
+
+def test_encode_prints_a_code_an_image(capsys, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "grey.png")
+    code, out, _ = call(capsys, "encode", "grey.png")
+    assert code == 0
+    bits, path = out.split()
+    assert set(bits) <= {"0", "1"}
+    assert path == "grey.png"
+    (tmp_path / "text.jpg").write_text("no image")
+    code, _, err = call(capsys, "encode", "text.jpg")
+    assert code == 2
+    assert "text.jpg cannot be read as an image" in err
+
+
+def test_doctor_names_what_is_there(capsys):
+    code, out, _ = call(capsys, "doctor")
+    assert code == 0
+    for word in ("torch", "device", "data", "runs", "trunk", "encoder"):
+        assert word in out

@@ -1,0 +1,247 @@
+"""Experiments: cached by content, resumable, deterministic, and nothing lost when something goes wrong."""
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cscelab import compare, train
+from cscelab.datasets import load_data
+from cscelab.datasets.loader import SeededShuffle, augment
+from cscelab.experiment import Experiment, find_run, fresh_method, report, run, stored_runs
+from cscelab.jobs import distinct, run_all
+from cscelab.methods.csce import CSCEConfig
+from cscelab.recipes import PROFILES, RECIPES, TABLE2, TABLE3, parse_data, recipe
+from cscelab.shipped import export_encoder, load_encoder
+from cscelab.train import NotFiniteLossError, Training
+
+SMOKE = recipe("csce", "smoke")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def smoke_run(root):
+    return run(SMOKE, root=root, progress=False)
+
+
+class TestExperiment:
+    @pytest.mark.parametrize("name", sorted(RECIPES))
+    @pytest.mark.parametrize("profile", sorted(PROFILES))
+    def test_survives_json(self, name, profile):
+        experiment = recipe(name, profile, bits=32, seed=2)
+        again = Experiment.from_dict(json.loads(json.dumps(experiment.to_dict())))
+        assert again == experiment
+        assert again.hash == experiment.hash
+
+    def test_hash_changes_with_anything_that_is_run_but_not_with_the_name(self):
+        assert replace(SMOKE, name="other").hash == SMOKE.hash
+        changed = [
+            replace(SMOKE, seed=1),
+            replace(SMOKE, bits=32),
+            replace(SMOKE, map_at=10),
+            replace(SMOKE, method=CSCEConfig(margin=0.2)),
+            replace(SMOKE, training=Training(epochs=2)),
+            replace(SMOKE, data=replace(SMOKE.data, clutter=3)),
+        ]
+        assert len({experiment.hash for experiment in [SMOKE, *changed]}) == 7
+
+    def test_the_whole_method_is_the_last_row_of_both_tables(self):
+        assert recipe("table2/aie").hash == recipe("csce").hash == recipe("table3/cf+dsf").hash
+        assert len(TABLE2) == len(TABLE3) == 6
+
+    def test_unknown_names_list_the_choices(self):
+        with pytest.raises(ValueError, match="unknown recipe 'cnn'; choose from .*csce"):
+            recipe("cnn")
+        with pytest.raises(ValueError, match="unknown profile 'fast'; choose from"):
+            recipe("csce", "fast")
+        with pytest.raises(ValueError, match="unknown data set 'imagenet'; give 'aviary', 'scenes' or 'folder:PATH'"):
+            parse_data("imagenet", SMOKE.data)
+
+    def test_fresh_weights_come_from_the_seed_alone(self):
+        before = torch.get_rng_state()
+        first, again = fresh_method(SMOKE, 4), fresh_method(SMOKE, 4)
+        other = fresh_method(replace(SMOKE, seed=1), 4)
+        assert torch.equal(torch.get_rng_state(), before)
+        weight = first.network.hash_layer.weight
+        assert torch.equal(weight, again.network.hash_layer.weight)
+        assert not torch.equal(weight, other.network.hash_layer.weight)
+
+
+class TestRun:
+    def test_stores_everything_and_reads_it_back(self, smoke_run):
+        names = {path.name for path in smoke_run.folder.iterdir()}
+        assert names == {"experiment.json", "metrics.json", "history.csv", "codes.npz", "model.safetensors"}
+        assert smoke_run.metrics["smoke"] is True
+        assert len(smoke_run.history) == 1
+        assert {"loss_metric", "loss_quantization", "gradient_backbone", "threshold", "context_over_local"} <= set(
+            smoke_run.history[0]
+        )
+
+    def test_codes_are_those_of_the_stored_model(self, smoke_run, root):
+        splits = load_data(SMOKE.data, root, progress=False)
+        images = torch.from_numpy(np.asarray(splits.query.images)).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            output = smoke_run.model()(images)
+        torch.testing.assert_close(output.values.numpy(), smoke_run.codes["query_values"], atol=1e-5, rtol=1e-4)
+        assert (output.codes.numpy() == smoke_run.codes["query_codes"]).mean() > 0.99
+
+    def test_metrics_are_those_of_the_stored_codes(self, smoke_run):
+        fresh = report(smoke_run)
+        assert fresh.map["expected"]["retrieved"] == pytest.approx(smoke_run.metrics["map"], abs=1e-12)
+        assert fresh.continuous_map["retrieved"] == pytest.approx(smoke_run.metrics["continuous_map"], abs=1e-12)
+
+    def test_the_same_experiment_is_not_run_twice_and_its_name_does_not_matter(self, smoke_run, root, monkeypatch):
+        monkeypatch.setattr("cscelab.experiment.fit", lambda *_, **__: pytest.fail("trained again"))
+        again = run(replace(SMOKE, name="another name"), root=root, progress=False)
+        assert again.folder == smoke_run.folder
+
+    def test_the_same_experiment_gives_the_same_bits(self, smoke_run, root, tmp_path):
+        os.symlink(next(root.glob("aviary-*")), tmp_path / next(root.glob("aviary-*")).name)
+        again = run(SMOKE, root=tmp_path, progress=False)
+        assert again.metrics["map"] == smoke_run.metrics["map"]
+        for name, array in again.codes.items():
+            np.testing.assert_array_equal(array, smoke_run.codes[name])
+
+    def test_an_interrupted_run_goes_on_to_the_same_result(self, root, tmp_path, monkeypatch):
+        os.symlink(next(root.glob("aviary-*")), tmp_path / next(root.glob("aviary-*")).name)
+        experiment = replace(SMOKE, training=replace(SMOKE.training, epochs=3))
+        whole = run(experiment, root=root, progress=False)
+
+        keep = train.ValidateAndKeepBest.on_train_epoch_start
+
+        def stop_at_the_last_epoch(self, trainer, module):
+            if module.current_epoch == 2:
+                raise KeyboardInterrupt
+            keep(self, trainer, module)
+
+        monkeypatch.setattr(train.ValidateAndKeepBest, "on_train_epoch_start", stop_at_the_last_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            run(experiment, root=tmp_path, progress=False)
+        assert find_run(experiment, tmp_path) is None
+        monkeypatch.setattr(train.ValidateAndKeepBest, "on_train_epoch_start", keep)
+        resumed = run(experiment, root=tmp_path, progress=False)
+        assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
+        np.testing.assert_array_equal(resumed.codes["query_values"], whole.codes["query_values"])
+
+    def test_a_loss_that_is_not_finite_stops_with_its_step_and_keeps_the_good_epoch(self, root, monkeypatch):
+        experiment = replace(SMOKE, seed=7, training=replace(SMOKE.training, epochs=2))
+        from cscelab.methods.csce import CSCENet
+
+        real = CSCENet.losses
+
+        def poisoned(self, output, labels):
+            terms = real(self, output, labels)
+            poisoned.calls += 1
+            return {**terms, "metric": terms["metric"] * float("nan")} if poisoned.calls > 2 else terms
+
+        poisoned.calls = 0
+        monkeypatch.setattr(CSCENet, "losses", poisoned)
+        with pytest.raises(
+            NotFiniteLossError, match=r"the loss became nan at epoch 2, step 1 .*best.safetensors"
+        ) as error:
+            run(experiment, root=root, progress=False)
+        assert "\n" not in str(error.value)
+        partial = root / "runs" / (experiment.folder_name + ".partial")
+        assert (partial / "best.safetensors").is_file()
+        assert find_run(experiment, root) is None
+
+    def test_an_unwritable_folder_is_one_sentence(self, tmp_path):
+        (tmp_path / "runs").write_text("a file where a folder should be")
+        with pytest.raises(OSError, match="cannot write to .*runs.*choose another folder"):
+            run(SMOKE, root=tmp_path, progress=False)
+
+    def test_a_corrupt_model_file_is_named(self, smoke_run, tmp_path):
+        import shutil
+
+        from cscelab.experiment import Run
+
+        copy = shutil.copytree(smoke_run.folder, tmp_path / "copy")
+        (copy / "model.safetensors").write_bytes(b"nothing")
+        with pytest.raises(ValueError, match="model.safetensors cannot be loaded .* run again"):
+            Run(SMOKE, copy).model()
+
+
+@pytest.mark.parametrize("name", ["csce", "csq"])
+def test_scenes_train_with_multi_hot_labels(name, root):
+    experiment = recipe(name, "smoke")
+    done = run(replace(experiment, data=parse_data("scenes", experiment.data)), root=root, progress=False)
+    labels = done.codes["query_labels"]
+    assert labels.ndim == 2
+    assert (labels.sum(axis=1) >= 2).all()
+    assert 0 < done.metrics["map"] <= 1
+
+
+class TestJobs:
+    def test_two_processes_give_what_one_gives(self, smoke_run, root, tmp_path):
+        os.symlink(next(root.glob("aviary-*")), tmp_path / next(root.glob("aviary-*")).name)
+        other = replace(SMOKE, seed=3)
+        runs = run_all([SMOKE, other, replace(SMOKE, name="again")], jobs=2, root=tmp_path, progress=False)
+        assert [r.experiment.name for r in runs] == [SMOKE.name, SMOKE.name, "again"]
+        assert len(list(stored_runs(tmp_path))) == 2
+        np.testing.assert_array_equal(runs[0].codes["query_values"], smoke_run.codes["query_values"])
+
+    def test_repeats_under_another_name_count_once(self):
+        assert len(distinct([recipe("csce"), recipe("table2/aie"), recipe("csq")])) == 2
+
+
+class TestCompare:
+    def test_finds_lists_and_prunes(self, smoke_run, root):
+        assert compare.find_stored(SMOKE.hash, root).folder == smoke_run.folder
+        with pytest.raises(ValueError, match="no stored run is called 'nothing'"):
+            compare.find_stored("nothing", root)
+        leftover = root / "runs" / "broken-12345678.partial"
+        leftover.mkdir(parents=True, exist_ok=True)
+        assert leftover in compare.prunable(root)
+        assert smoke_run.folder not in compare.prunable(root)
+        compare.remove([leftover])
+        assert not leftover.exists()
+        with pytest.raises(ValueError, match="not in a runs folder; nothing was removed"):
+            compare.remove([root])
+
+    def test_differences_are_the_settings_that_differ(self, smoke_run):
+        from cscelab.experiment import Run
+
+        other = Run(replace(SMOKE, bits=32, method=CSCEConfig(margin=0.3)), smoke_run.folder)
+        assert compare.differences([smoke_run, other]) == {"bits": [16, 32], "method.margin": [0.15, 0.3]}
+
+
+def test_an_exported_encoder_gives_nearly_the_same_values(smoke_run, tmp_path):
+    path = export_encoder(smoke_run, tmp_path / "encoder.safetensors")
+    method, experiment = load_encoder(path)
+    assert experiment == SMOKE
+    images = torch.rand(4, 3, 112, 112)
+    with torch.inference_mode():
+        torch.testing.assert_close(method(images).values, smoke_run.model()(images).values, atol=0.05, rtol=0.05)
+    path.write_bytes(b"\x00" * 100)
+    with pytest.raises(ValueError, match="is no exported encoder"):
+        load_encoder(path)
+
+
+class TestLoader:
+    def test_shuffle_depends_on_seed_and_epoch_alone(self):
+        sampler, same = SeededShuffle(50, seed=1), SeededShuffle(50, seed=1)
+        first = list(sampler)
+        assert sorted(first) == list(range(50))
+        assert first == list(same)
+        sampler.set_epoch(1)
+        assert list(sampler) != first
+        assert list(SeededShuffle(50, seed=2)) != first
+
+    def test_augmentation_moves_and_mirrors_each_image_by_itself(self):
+        ramp = torch.arange(16).expand(16, 16)
+        images = torch.stack([ramp, ramp, ramp]).to(torch.uint8).expand(64, 3, 16, 16)
+        out = augment(images, torch.Generator().manual_seed(0), shift=2)
+        assert out.shape == images.shape
+        assert out.dtype == torch.uint8
+        slopes = (out[:, 0, 8, 8].int() - out[:, 0, 8, 7].int()).tolist()
+        assert set(slopes) == {-1, 1}  # some mirrored, some not
+        offsets = {int(image[0, 8, 8]) for image in out}
+        assert offsets == {5, 6, 7, 8, 9, 10}  # 8 moved by up to 2, or its mirror image 7
+        assert torch.equal(augment(images, torch.Generator().manual_seed(0), flip=False, shift=0), images)

@@ -1,0 +1,264 @@
+"""Tables, maps, sheets and curves: that what they show is what the runs hold, and that they say what it is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_runs import NAMES, make_run, make_splits, texts, unwrapped
+from safetensors.torch import save_file
+
+from cscelab.datasets.aviary import Aviary
+from cscelab.datasets.base import ImageSet, Splits
+from cscelab.datasets.loader import as_tensor
+from cscelab.experiment import Experiment, Run, fresh_method
+from cscelab.explain import code_cams, mass_inside
+from cscelab.figures import cams, curves, galleries, sheets, tables
+from cscelab.figures.provenance import SMOKE_MARK
+from cscelab.figures.style import GREY
+from cscelab.methods.csce import CSCEConfig
+from cscelab.methods.csq import CSQConfig
+from cscelab.published import LENGTHS, TABLE2, TABLE3
+from cscelab.train import weights_of
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return make_splits()
+
+
+@pytest.fixture
+def pair(tmp_path, splits) -> tuple[Run, Run]:
+    """A good run of CSCE-Net and a worse one of CSQ."""
+    return make_run(tmp_path, splits, 0.12, 1), make_run(tmp_path, splits, 0.3, 2, method=CSQConfig())
+
+
+@pytest.mark.parametrize("smoke", [True, False])
+def test_smoke_runs_are_marked_in_every_figure(tmp_path, splits, smoke):
+    runs = [make_run(tmp_path, splits, 0.2, seed, smoke=smoke) for seed in (1, 2)]
+    table = tables.structure_table({"Baseline": {16: runs}})
+    figures = [
+        galleries.top10_gallery([galleries.gallery_entry(*runs, "hardest", splits.query)], splits),
+        galleries.two_cases(*runs, splits),
+        tables.table_figure(table, "Table 2"),
+        curves.training_curves({"a": runs[0]}),
+        curves.precision_recall({"a": runs[0]}),
+        curves.map_by_code_length({"a": {16: runs}}),
+    ]
+    assert [SMOKE_MARK in texts(figure) for figure in figures] == [smoke] * len(figures)
+    assert (SMOKE_MARK in table.to_csv()) == smoke
+
+
+# --- tables
+
+
+@pytest.fixture
+def by_row(tmp_path, splits) -> dict[str, dict[int, list[Run]]]:
+    def seeds(first, noise, bits):
+        return [make_run(tmp_path, splits, noise, first + i, bits=bits) for i in range(3)]
+
+    rows = {"Baseline": 0.35, "Baseline + AIE": 0.1}
+    return {row: {b: seeds(10 * i + b, noise, b) for b in (16, 32)} for i, (row, noise) in enumerate(rows.items())}
+
+
+def test_table_holds_means_deviations_and_seeds_of_the_runs(by_row):
+    frame = tables.structure_table(by_row)
+    assert list(frame.index) == ["Baseline", "Baseline + AIE"]
+    for row, found in by_row.items():
+        for bits, runs in found.items():
+            maps = [run.metrics["map"] for run in runs]
+            mean, continuous = sum(maps) / 3, [run.metrics["continuous_map"] for run in runs]
+            deviation = (sum((m - mean) ** 2 for m in maps) / 2) ** 0.5  # n - 1
+            assert frame.loc[row, f"{bits} bits: mAP"] == pytest.approx(mean)
+            assert frame.loc[row, f"{bits} bits: deviation"] == pytest.approx(deviation)
+            assert frame.loc[row, f"{bits} bits: seeds"] == 3
+            assert frame.loc[row, f"{bits} bits: continuous mAP"] == pytest.approx(np.mean(continuous))
+
+
+def test_published_columns_are_labelled_and_equal_published(by_row):
+    frame = tables.structure_table(by_row)
+    theirs = [name for name in frame.columns if "published" in name]
+    assert len(theirs) == 6
+    for row in frame.index:
+        for data_set, depth in (("ImageNet100", "mAP@1000"), ("MS COCO", "mAP@5000")):
+            for bits in LENGTHS:
+                name = f"published, {data_set} {depth}, ResNet50, {bits} bits"
+                assert frame.loc[row, name] == TABLE2.value(row, data_set, bits)
+    ours_only = tables.loss_table({"CF+DSF learned": by_row["Baseline"], "CF": by_row["Baseline"]})
+    label = f"{TABLE3.label('ImageNet100')}, 16 bits"
+    assert np.isnan(ours_only.loc["CF+DSF learned", label])
+    assert ours_only.loc["CF", label] == TABLE3.value("CF", "ImageNet100", 16)
+
+
+def test_one_seed_has_no_deviation_and_no_winner(by_row):
+    single = {row: {16: found[16][:1]} for row, found in by_row.items()}
+    frame = tables.structure_table(single)
+    assert frame["16 bits: deviation"].isna().all()
+    figure = tables.table_figure(frame, "Table 2", "1 seed: small differences are noise.")
+    numbers = [t for t in figure.axes[0].texts if t.get_text().startswith("0.")]
+    assert not [t for t in numbers if t.get_weight() == "bold"]
+    words = " ".join(texts(figure))
+    assert "±" not in words
+    assert "1 seed: small differences are noise." in words.replace("\n", " ")
+
+
+def test_table_picture_shows_ours_upright_and_theirs_apart(by_row):
+    frame = tables.structure_table(by_row)
+    figure = tables.table_figure(frame, "Table 2")
+    grey = [t for t in figure.axes[0].texts if t.get_color() == GREY]
+    numbers = [t.get_text() for t in grey if t.get_text().startswith("0.")]
+    expected = [TABLE2.value(row, d, b) for row in by_row for d in TABLE2.data_sets for b in LENGTHS]
+    assert numbers == [f"{value:.3f}" for value in expected]
+    assert all(t.get_style() == "italic" for t in grey)
+    head = " ".join(t.get_text() for t in grey).replace("\n", " ")
+    assert "published by the authors – other data, other backbone: not ours" in head
+    ours = [t.get_text() for t in figure.axes[0].texts if "±" in t.get_text() and t.get_text()[0] == "0"]
+    columns = [(row, b) for row in by_row for b in (16, 32)]
+    assert ours == [
+        f"{frame.loc[r, f'{b} bits: mAP']:.3f} ± {frame.loc[r, f'{b} bits: deviation']:.3f}" for r, b in columns
+    ]
+    rights = {t.get_text(): t.get_position()[0] for t in figure.axes[0].texts}
+    assert all(rights[text] < min(t.get_position()[0] for t in grey if t.get_text() in numbers) for text in ours)
+
+
+def test_bold_are_the_best_and_those_within_a_deviation_of_it(by_row):
+    frame = tables.structure_table({**by_row, "twin": by_row["Baseline + AIE"]})
+    figure = tables.table_figure(frame, "Table 2")
+    bold = [t.get_text() for t in figure.axes[0].texts if "±" in t.get_text() and t.get_weight() == "bold"]
+    best = [f"{frame.loc['twin', f'{b} bits: mAP']:.3f}" for b in (16, 32)]
+    assert [text[:5] for text in bold] == best * 2  # the row and its twin, and never the far worse baseline
+
+
+def test_a_missing_length_is_blank_and_no_runs_are_refused(by_row):
+    partly = {"Baseline": by_row["Baseline"], "Baseline + local": {16: by_row["Baseline"][16]}}
+    frame = tables.structure_table(partly)
+    assert np.isnan(frame.loc["Baseline + local", "32 bits: mAP"])
+    assert frame.loc["Baseline + local", "32 bits: seeds"] == 0
+    assert "–" in texts(tables.table_figure(frame, "Table 2"))
+    with pytest.raises(ValueError, match="a table of no runs"):
+        tables.structure_table({"Baseline": {}})
+
+
+# --- class activation maps
+
+
+@pytest.fixture(scope="module")
+def birds() -> ImageSet:
+    rng = np.random.default_rng(5)
+    masks = np.zeros((3, 112, 112), np.uint8)
+    masks[0, 10:50, 10:50], masks[1, 60:100, 30:90] = 1, 2  # the third has no visible target
+    return ImageSet(rng.integers(0, 256, (3, 112, 112, 3), dtype=np.uint8), np.arange(3), np.arange(3), masks)
+
+
+def untrained(**settings):
+    experiment = Experiment("untrained", Aviary(n_classes=3), CSCEConfig(**settings))
+    return experiment, fresh_method(experiment, 3, weights="none").eval()
+
+
+def test_cam_figure_writes_the_measured_number_under_each_map(birds):
+    methods = {name: untrained(structure=name)[1] for name in ("baseline", "aie")}
+    figure = cams.cam_figure(methods, birds.images, birds.masks, NAMES)
+    expected = []
+    for method in methods.values():
+        ratios = mass_inside(code_cams(method, as_tensor(birds.images)), birds.masks)
+        expected += [f"{ratio:.1f} × chance" for ratio in ratios[:2]] + ["no target"]
+    shown = [t for t in texts(figure) if ("chance" in t and "\n" not in t and "×" in t) or t == "no target"]
+    assert shown == expected
+    assert {"baseline", "aie", "image"} <= set(texts(figure))
+    bold = [
+        t.get_text().replace("-\n", "-").replace("\n", " ") for t in figure.axes[0].texts if t.get_weight() == "bold"
+    ]
+    assert bold[-3:] == list(NAMES)  # the class names, as in the paper
+    assert len(figure.axes[0].images) == 3 + 2 * 2 * 3  # images, and for each method a grey image and its map
+    assert figure.axes[1].get_ylabel().startswith("activation")  # the colour bar says what it is
+
+
+def test_cam_figure_of_one_method_without_masks(birds):
+    figure = cams.cam_figure(untrained()[1], birds.images)
+    assert "CSCE-Net" in texts(figure)
+    assert not [t for t in texts(figure) if "chance" in t]
+    assert not figure.axes[0].collections
+
+
+def test_cam_numbers_are_means_over_queries_whose_target_shows(birds, tmp_path, monkeypatch):
+    experiment, method = untrained()
+    save_file(weights_of(method), tmp_path / "model.safetensors")
+    (tmp_path / "metrics.json").write_text('{"n_classes": 3}')
+    run = Run(experiment, tmp_path)
+    monkeypatch.setattr(Run, "data", lambda self: Splits(birds, birds, birds, birds, NAMES))
+    numbers = cams.cam_numbers(run)
+    assert (numbers["structure"], numbers["n"]) == ("aie", 2)
+    for layer in ("stage4", "local"):
+        ratios = mass_inside(code_cams(method, as_tensor(birds.images), layer), birds.masks)
+        assert numbers[layer] == pytest.approx(np.nanmean(ratios), rel=1e-5)
+    baseline = cams.cam_numbers(untrained(structure="baseline")[1], queries=birds)
+    assert set(baseline) == {"structure", "n", "stage4"}  # no local branch
+
+
+def test_cams_need_masks_and_data(birds):
+    method = untrained()[1]
+    with pytest.raises(ValueError, match="a method alone does not know its data"):
+        cams.cam_numbers(method)
+    with pytest.raises(ValueError, match="no target masks, so that maps cannot be measured"):
+        cams.cam_numbers(method, queries=replace(birds, masks=None))
+
+
+# --- sheets and curves
+
+
+def test_contact_sheet_names_every_image_and_outlines_on_request(splits):
+    figure = sheets.contact_sheet(splits, n=9, columns=3, outlined=True, title="Birds")
+    names = [unwrapped(t) for t in texts(figure)]
+    assert names == ["Birds"] + [NAMES[label] for label in splits.train.labels[:9]]
+    assert len(figure.axes[0].images) == 9
+    assert len(figure.axes[0].collections) == 2 * 9  # white on black
+    assert not sheets.contact_sheet(splits, n=9).axes[0].collections
+    rows = np.array([7, 3])
+    shown = sheets.contact_sheet(splits.query, NAMES, rows=rows).axes[0].images
+    assert np.array_equal(shown[1].get_array(), splits.query.images[3])
+
+
+def test_contact_sheet_says_what_it_lacks(splits):
+    with pytest.raises(ValueError, match="give class_names="):
+        sheets.contact_sheet(splits.query)
+    with pytest.raises(ValueError, match="no target masks; leave outlined=False"):
+        sheets.contact_sheet(replace(splits.query, masks=None), NAMES, outlined=True)
+
+
+def test_species_sheet_shows_every_species_once():
+    figure = sheets.species_sheet(10, size=48)
+    names = [unwrapped(t) for t in texts(figure)]
+    assert names == list(Aviary(n_classes=10).class_names)
+    pictures = [image.get_array() for image in figure.axes[0].images]
+    assert len({np.asarray(p).tobytes() for p in pictures}) == 10
+
+
+def test_training_curves_draw_the_history(pair):
+    figure = curves.training_curves({"CSCE-Net": pair[0], "CSQ": pair[1]})
+    loss, validation = figure.axes
+    assert loss.lines[0].get_ydata().tolist() == [4, 2.5, 1.25]
+    assert loss.lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert validation.lines[0].get_ydata().tolist() == [0.5, 0.75, 0.6]
+    assert np.ravel(validation.lines[1].get_xdata()).tolist() == [2]  # the epoch that was kept
+    assert loss.lines[0].get_linestyle() != loss.lines[1].get_linestyle()
+    assert loss.lines[0].get_marker() != loss.lines[1].get_marker()
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["CSCE-Net", "CSQ"]
+
+
+def test_precision_recall_draws_the_report_and_rings_radius_two(pair):
+    curve, ring = curves.precision_recall({"CSCE-Net": pair[0]}).axes[0].lines
+    stored = pair[0].metrics["report"]
+    assert list(curve.get_xdata()) == stored["pr_curve"]["recall"]
+    assert list(curve.get_ydata()) == stored["pr_curve"]["precision"]
+    assert np.ravel(ring.get_xdata()) == stored["radius_recall"]["2"]
+    assert np.ravel(ring.get_ydata()) == stored["radius_precision"]["2"]
+
+
+def test_map_by_code_length_draws_means_and_sample_deviations(by_row):
+    axes = curves.map_by_code_length(by_row).axes[0]
+    maps = [[run.metrics["map"] for run in by_row["Baseline"][bits]] for bits in (16, 32)]
+    container = axes.containers[0]
+    assert container.lines[0].get_ydata() == pytest.approx(np.mean(maps, axis=1))
+    bars = np.array(container.lines[2][0].get_segments())[:, :, 1]
+    assert (bars[:, 1] - bars[:, 0]) / 2 == pytest.approx(np.std(maps, axis=1, ddof=1))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["16", "32"]
+    assert "seeds: 3; bars: one standard deviation" in axes.get_xlabel()
