@@ -47,7 +47,9 @@ def main() -> None:
         optimizer.step()
 
     step = seconds(training_step, 5)
-    print(f"training step of the tiny network, plain sign: {step * 1e3:.0f} ms (batch {BATCH}, {BITS} bits, one thread)")
+    print(
+        f"training step of the tiny network, plain sign: {step * 1e3:.0f} ms (batch {BATCH}, {BITS} bits, one thread)"
+    )
     values = (0.1 * torch.randn(BATCH, BITS)).requires_grad_()
     threshold = torch.full((BATCH, 1), 0.05, requires_grad=True)
     for estimator in ESTIMATORS:

@@ -90,11 +90,11 @@ def train(
 def photographs(
     data: Annotated[str, arg(metavar="folder:PATH")],
     image_size: int = 64,
-    train_images: int = 8000,
-    database_images: int = 8000,
+    train_images: int = 10_000,
+    database_images: int = 10_000,
     queries: int = 1000,
     bits: int = 32,
-    epochs: int = 16,
+    epochs: int = 20,
     out: Path = Path("figures"),
     jobs: int | None = None,
 ) -> None:
@@ -123,7 +123,7 @@ def evaluate(run: Positional[Name], /, k: int | None = None) -> None:
     """Every measure of a stored run, each under its convention.
 
     Args:
-        run: its name or hash, or as much of it as is unique (`cscelab runs list`).
+        run: its name or hash, or as much of it as is unique (`cscelab runs`).
         k: of mAP@k; the run's own by default.
     """
     from cscelab.compare import find_stored
@@ -185,41 +185,47 @@ def list_recipes() -> None:
         print(f"{name:<28} {text}")
 
 
-def list_runs() -> None:
-    """Stored runs, one a line."""
+def runs(
+    action: Positional[Literal["list", "compare", "prune"]] = "list",
+    names: Positional[tuple[str, ...]] = (),
+    /,
+    yes: bool = False,
+) -> None:
+    """List, compare or prune stored runs.
+
+    Args:
+        action: list, one run a line; compare, the named runs side by side and the settings in which they differ;
+            prune, remove the named runs or, with no name, unfinished and unreadable ones.
+        names: stored runs, by as much of name or hash as is unique.
+        yes: prune for real; without it, prune only shows what would go.
+    """
+    {"list": _list_runs, "compare": _compare_runs, "prune": lambda given: _prune_runs(given, yes)}[action](names)
+
+
+def _list_runs(names: tuple[str, ...]) -> None:
     from cscelab import compare
     from cscelab.experiment import stored_runs
 
-    _print_table([compare.summary(run) for run in stored_runs()], "no stored runs yet; `cscelab train csce` makes one")
+    found = [compare.find_stored(name) for name in names] or stored_runs()
+    _print_table([compare.summary(run) for run in found], "no stored runs yet; `cscelab train csce` makes one")
 
 
-def compare_runs(names: Positional[tuple[str, ...]], /) -> None:
-    """Runs side by side: their numbers, then the settings in which they differ.
-
-    Args:
-        names: two or more stored runs.
-    """
+def _compare_runs(names: tuple[str, ...]) -> None:
     from cscelab import compare
 
     if len(names) < 2:
-        raise ValueError(f"{len(names)} run was named; name two or more to compare")
-    runs = [compare.find_stored(name) for name in names]
-    _print_table([compare.summary(run) for run in runs], "")
-    print()
-    rows = [
-        {"setting": name, **{f"run {i + 1}": v for i, v in enumerate(values)}}
-        for name, values in compare.differences(runs).items()
+        raise ValueError(f"compare was given {len(names)} runs; name two or more (`cscelab runs` lists them)")
+    chosen = [compare.find_stored(name) for name in names]
+    _print_table([compare.summary(run) for run in chosen], "")
+    rows: list[dict[str, object]] = [
+        {"setting": setting, **{f"run {i + 1}": value for i, value in enumerate(values)}}
+        for setting, values in compare.differences(chosen).items()
     ]
+    print()
     _print_table(rows, "no setting differs")
 
 
-def prune_runs(names: Positional[tuple[str, ...]] = (), /, yes: bool = False) -> None:
-    """Remove the named runs or, with no name, unfinished and unreadable ones. Shows what; --yes does it.
-
-    Args:
-        names: stored runs to remove.
-        yes: remove.
-    """
+def _prune_runs(names: tuple[str, ...], yes: bool) -> None:
     from cscelab import compare
 
     folders = compare.prunable(names=names)
@@ -276,9 +282,7 @@ COMMANDS = {
     "encode": encode,
     "data": data,
     "recipes": list_recipes,
-    "runs list": list_runs,
-    "runs compare": compare_runs,
-    "runs prune": prune_runs,
+    "runs": runs,
     "lab": lab,
     "doctor": doctor,
     "pretrain": pretrain,

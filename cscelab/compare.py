@@ -20,7 +20,7 @@ def find_stored(text: str, root: Path | None = None) -> Run:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ValueError(f"no stored run is called {text!r}; `cscelab runs list` names the {len(runs)} there are")
+        raise ValueError(f"no stored run is called {text!r}; `cscelab runs` names the {len(runs)} there are")
     names = ", ".join(run.folder.name for run in found[:6])
     raise ValueError(
         f"{text!r} fits {len(found)} stored runs ({names}{', ...' if len(found) > 6 else ''}); give more of the name"
@@ -46,7 +46,7 @@ def _flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """One line of `cscelab runs list`."""
+    """One line of `cscelab runs`."""
     experiment = run.experiment
     return {
         "run": run.folder.name,

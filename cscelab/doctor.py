@@ -64,7 +64,7 @@ def report() -> tuple[str, bool]:
         )
     lines.append("            photographs: any folder of class folders, --data folder:PATH")
     lines.append("            ImageNet100 for the paper profile: see data/README.md")
-    lines.append(f"runs        {sum(1 for _ in stored_runs())} stored (`cscelab runs list`)")
+    lines.append(f"runs        {sum(1 for _ in stored_runs())} stored (`cscelab runs`)")
     weights = {"trunk": SHIPPED_TRUNK, "encoder": ENCODER}
     for name, path in weights.items():
         lines.append(

@@ -47,7 +47,16 @@ class Classifier(HashMethod):
 
 
 PRETRAINING = Aviary(
-    n_classes=100, population="pretraining", train=16_000, validation=500, query=20, database=20, seed=1
+    n_classes=100,
+    population="pretraining",
+    scale=(0.25, 0.7),
+    clutter=16,
+    occlusion=0.15,
+    train=16_000,
+    validation=500,
+    query=20,
+    database=20,
+    seed=1,
 )
 SCHEDULE = Training(epochs=8, batch_size=64, optimizer="adam", lr=3e-3, weight_decay=1e-5, threads=2)
 

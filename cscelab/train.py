@@ -103,7 +103,7 @@ class LightningHash(L.LightningModule):
         terms = self.method.losses(self.method(images), labels)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
-            size = ", ".join(f"{name} {float(term):.3g}" for name, term in terms.items())
+            size = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
             raise NotFiniteLossError(
                 f"the loss became {float(loss)} at epoch {self.current_epoch + 1}, step {index + 1} ({size})"
             )
@@ -214,6 +214,8 @@ def fit(
                 ckpt_path=last if last.exists() else None,
                 weights_only=True,
             )
+        except SystemExit:  # how Lightning answers Ctrl-C, after its clean-up
+            raise KeyboardInterrupt from None
         except NotFiniteLossError as error:
             kept = (
                 f"the last good epoch is kept in {folder / BEST}"
@@ -221,8 +223,6 @@ def fit(
                 else "no epoch was finished"
             )
             raise NotFiniteLossError(f"{error}; {kept}; lower the learning rate (lr {training.lr})") from None
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     method.load_state_dict(load_file(folder / BEST))
     method.cpu().eval()
     return keep_best.history

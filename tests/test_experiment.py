@@ -218,7 +218,9 @@ def test_an_exported_encoder_gives_nearly_the_same_values(smoke_run, tmp_path):
     assert experiment == SMOKE
     images = torch.rand(4, 3, 112, 112)
     with torch.inference_mode():
-        torch.testing.assert_close(method(images).values, smoke_run.model()(images).values, atol=0.05, rtol=0.05)
+        exported, stored = method(images), smoke_run.model()(images)
+    assert torch.corrcoef(torch.stack([exported.values.flatten(), stored.values.flatten()]))[0, 1] > 0.999
+    assert (exported.codes == stored.codes).float().mean() > 0.95
     path.write_bytes(b"\x00" * 100)
     with pytest.raises(ValueError, match="is no exported encoder"):
         load_encoder(path)

@@ -37,10 +37,10 @@ class Aviary:
 
     n_classes: int = 20
     image_size: int = 112
-    scale: tuple[float, float] = (0.25, 0.7)
-    clutter: int = 16
+    scale: tuple[float, float] = (0.35, 0.8)
+    clutter: int = 12
     background_bias: float = 0.0
-    occlusion: float = 0.15
+    occlusion: float = 0.1
     scenes: bool = False
     population: str = "benchmark"
     train: int = 4000

@@ -16,12 +16,13 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.experiment import Experiment, Run
 from cscelab.figures import cams, curves, diagrams, galleries, sheets, tables
 from cscelab.figures.neighbours import name_of
+from cscelab.figures.study import study_table
 from cscelab.figures.style import save
 from cscelab.jobs import run_all
 from cscelab.methods.base import MethodConfig
 from cscelab.model.network import HashNetwork
 from cscelab.paths import make_folder
-from cscelab.recipes import METHODS_BY_RECIPE, TABLE2, TABLE3, Profile, find_profile, recipe
+from cscelab.recipes import METHODS_BY_RECIPE, STUDY, TABLE2, TABLE3, Profile, find_profile, recipe
 
 Drawn = dict[str, Figure | pd.DataFrame]  # file stem -> picture, or table that becomes a CSV
 RunsByRow = dict[str, dict[int, list[Run]]]
@@ -154,6 +155,12 @@ def _sheets(context: Context) -> Drawn:
     }
 
 
+def _study(context: Context) -> Drawn:
+    bits = context.profile.lengths[0]
+    rows = {row: [context.run(recipe_of(m), bits, seed) for seed in STUDY_SEEDS] for row, m in STUDY.items()}
+    return {"study": study_table(rows)}
+
+
 FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
     "fig1": ("two queries where plain CNN + sign errs and CSCE-Net does not, and how often the reverse", _fig1),
     "fig2": ("the network, drawn from the live model", _fig2),
@@ -165,7 +172,10 @@ FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
     "table3": ("losses", lambda context: _table(context, 3)),
     "curves": ("training curves, precision-recall, mAP by code length", _curves),
     "aviary": ("contact sheets of the embedded data", _sheets),
+    "study": ("what trains AIE: its scale, a norm, the mixer's start; three seeds (drawn only when named)", _study),
 }
+STUDY_SEEDS = (0, 1, 2)
+BY_DEFAULT = tuple(name for name in FIGURES if name != "study")
 TITLES = {name: title for name, (title, _) in FIGURES.items()}
 
 
@@ -178,6 +188,9 @@ def needed(names: Iterable[str], profile_name: str) -> list[Experiment]:
         experiments.append(recipe("table2/baseline", profile_name, profile.gallery[0], first))
     if names & {"fig5", "curves"}:
         experiments += [recipe(n, profile_name, b, first) for b in profile.gallery for n in ("csce", "csq")]
+    if "study" in names:
+        bits = profile.lengths[0]
+        experiments += [recipe(recipe_of(m), profile_name, bits, seed) for m in STUDY.values() for seed in STUDY_SEEDS]
     methods = {
         **(TABLE2 if names & {"table2", "curves"} else {}),
         **(TABLE3 if "table3" in names else {}),
@@ -196,11 +209,11 @@ def build(
     jobs: int | None = None,
     root: Path | None = None,
 ) -> list[Path]:
-    """Trains what is missing, draws the named figures (all by default) and returns the files written.
+    """Trains what is missing, draws the named figures (all but the study by default) and returns the files written.
 
     out: figures/ for quick, figures/PROFILE otherwise. Raises ValueError for an unknown figure.
     """  # fmt: skip
-    names = tuple(only) or tuple(FIGURES)
+    names = tuple(only) or BY_DEFAULT
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
         raise ValueError(f"unknown figure {unknown[0]!r}; choose from {list(FIGURES)}")
