@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-import tyro
-from tyro.conf import Positional, arg
+try:
+    import tyro
+    from tyro.conf import Positional, arg
+except ImportError:
+    sys.exit("cscelab: the command line needs tyro, which is not installed; pip install tyro")
 
 Name = Annotated[str, arg(metavar="NAME")]
 DataArg = Annotated[str | None, arg(metavar="aviary|scenes|folder:PATH", help="data set in place of the profile's")]
@@ -26,6 +29,7 @@ def figures(
     profile: ProfileArg = "quick",
     out: Path | None = None,
     jobs: int | None = None,
+    seeds: int | None = None,
     listing: Annotated[bool, arg(name="list")] = False,
 ) -> None:
     """Train what is missing, then draw the paper's figures and tables.
@@ -35,6 +39,7 @@ def figures(
         profile: which experiments.
         out: folder for PNG, SVG and CSV; figures/ for quick, figures/PROFILE otherwise.
         jobs: trainings at a time; by default as many as there are cores.
+        seeds: of the tables, in place of the profile's.
         listing: name the figures and stop.
     """
     from cscelab.figures import build
@@ -43,7 +48,7 @@ def figures(
         for name, title in build.TITLES.items():
             print(f"{name:<10} {title}")
         return
-    for path in build.build(only, profile, out, jobs):
+    for path in build.build(only, profile, out, jobs, seeds=seeds):
         print(path)
 
 
@@ -54,11 +59,13 @@ def train(
     bits: int = 16,
     seed: int = 0,
     data: DataArg = None,
-    image_size: int = 64,
+    image_size: int | None = None,
     train_images: int | None = None,
     database_images: int | None = None,
     queries: int | None = None,
     epochs: int | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
     retrain: bool = False,
 ) -> None:
     """Train one recipe, or show its stored run.
@@ -68,21 +75,27 @@ def train(
         bits: code length.
         seed: of weights, batches and augmentation.
         data: scenes draws several species an image; folder:PATH takes a folder of class folders.
-        image_size: side in pixels for folder data.
+        image_size: side in pixels for folder data, 64 by default.
         train_images: images to learn from, for folder data.
         database_images: images to search, for folder data.
         queries: images to search with, for folder data.
         epochs: in place of the profile's.
+        backbone: tiny, resnet18, resnet34, resnet50 or resnet101, in place of the profile's.
+        weights: default, none, or a .safetensors, .pth or .pt file.
         retrain: train even where a run is stored.
     """
     from cscelab import recipes
     from cscelab.experiment import run
 
     experiment = recipes.recipe(recipe, profile, bits, seed)
-    if data:
-        chosen = recipes.parse_data(data, experiment.data, image_size, train_images, queries, database_images)
-        experiment = replace(experiment, data=chosen)
-    if epochs:
+    sizes = (image_size, train_images, queries, database_images)
+    if data or sizes != (None, None, None, None):
+        experiment = replace(experiment, data=recipes.parse_data(data or "aviary", experiment.data, *sizes))
+    if backbone or weights:
+        trunk = experiment.method.backbone
+        trunk = replace(trunk, name=backbone or trunk.name, weights=weights or "default")
+        experiment = replace(experiment, method=replace(experiment.method, backbone=trunk))
+    if epochs is not None:
         experiment = replace(experiment, training=replace(experiment.training, epochs=epochs))
     _print_run(run(experiment, retrain=retrain))
 
@@ -90,9 +103,9 @@ def train(
 def photographs(
     data: Annotated[str, arg(metavar="folder:PATH")],
     image_size: int = 64,
-    train_images: int = 10_000,
-    database_images: int = 10_000,
-    queries: int = 1000,
+    train_images: int | None = None,
+    database_images: int | None = None,
+    queries: int | None = None,
     bits: int = 32,
     epochs: int = 20,
     out: Path = Path("figures"),
@@ -103,7 +116,7 @@ def photographs(
     Args:
         data: a folder (or zip) of class folders, or of train/ and test/ holding class folders.
         image_size: side in pixels; a 4x4 window needs 64 or more.
-        train_images: images to learn from.
+        train_images: images to learn from; by default a share of what is there, as for the next two.
         database_images: images to search.
         queries: images to search with.
         bits: code length.
@@ -260,16 +273,15 @@ def doctor() -> None:
     sys.exit(0 if healthy else 1)
 
 
-def pretrain(out: Path = Path("cscelab/weights/tiny-trunk.safetensors"), work: Path = Path("data/pretraining")) -> None:
+def pretrain(out: Path = Path("cscelab/weights/tiny-trunk.safetensors")) -> None:
     """Train the trunk that is shipped: a classifier of Aviary species outside every benchmark split.
 
     Args:
-        out: the weights file.
-        work: folder for checkpoints; an interrupted call goes on from there.
+        out: the weights file. An interrupted call goes on where it stopped.
     """
     from cscelab.pretrain import pretrain as train_trunk
 
-    for row in train_trunk(out, work):
+    for row in train_trunk(out):
         print("  ".join(f"{name} {value:.3f}" for name, value in row.items() if not name.startswith("gradient")))
     print(out)
 
@@ -315,7 +327,7 @@ def main(arguments: list[str] | None = None) -> None:
         tyro.extras.subcommand_cli_from_dict(
             cast(Any, COMMANDS), prog="cscelab", description="A workbench for deep image hashing.", args=arguments
         )
-    except (ValueError, OSError, ArithmeticError) as error:
+    except (ValueError, OSError) as error:
         print(f"cscelab: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

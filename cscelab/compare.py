@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cscelab.experiment import Run, runs_folder, stored_runs
+from filelock import FileLock, Timeout
+
+from cscelab.experiment import LOCK, PARTIAL, Run, runs_folder, stored_runs
 
 
 def find_stored(text: str, root: Path | None = None) -> Run:
@@ -63,12 +65,21 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 def prunable(root: Path | None = None, names: Sequence[str] = ()) -> list[Path]:
-    """Folders to remove: the named runs or, where none is named, unfinished and unreadable ones."""
+    """Folders to remove: the named runs or, with no name, unfinished and unreadable ones that nobody is training."""
     if names:
         return [find_stored(name, root).folder for name in names]
     readable = {run.folder for run in stored_runs(root)}
     folders = [path for path in sorted(runs_folder(root).glob("*")) if path.is_dir()]
-    return [path for path in folders if path not in readable]
+    return [path for path in folders if path not in readable and not _in_training(path)]
+
+
+def _in_training(folder: Path) -> bool:
+    lock = FileLock(folder.with_name(folder.name.removesuffix(PARTIAL) + LOCK))
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def remove(folders: Sequence[Path]) -> int:

@@ -16,7 +16,7 @@ from cscelab.model.backbone import SHIPPED_TRUNK
 from cscelab.paths import data_root
 from cscelab.shipped import ENCODER
 
-CORE = ("torch", "torchvision", "numpy", "pillow", "lightning", "safetensors")
+CORE = ("torch", "torchvision", "numpy", "pillow", "lightning", "safetensors", "tqdm", "filelock")
 WORKBENCH = ("matplotlib", "seaborn", "pandas", "torchcam", "tyro", "jupyterlab", "ipywidgets")
 
 
@@ -56,14 +56,18 @@ def report() -> tuple[str, bool]:
     lines.append(
         f"data        {root.resolve()}" + ("" if writable else "  NOT WRITABLE: set CSCELAB_DATA to another folder")
     )
-    drawn = sorted(path for path in root.glob("*-*") if path.is_dir() and path.parent == root)
+    drawn = sorted(path for path in root.glob("aviary-*") if path.is_dir())
     lines += [f"            {path.name}: {_size(path)}" for path in drawn]
-    if not any(path.name.startswith("aviary") for path in drawn):
+    if not drawn:
         lines.append(
             "            Aviary is not drawn yet; any command that needs it draws it (`cscelab data` does so now)"
         )
-    lines.append("            photographs: any folder of class folders, --data folder:PATH")
-    lines.append("            ImageNet100 for the paper profile: see data/README.md")
+    decoded = sorted(path for path in (root / "images").glob("*") if path.is_dir())
+    lines += [f"            photographs, decoded: {path.name}: {_size(path)}" for path in decoded]
+    if not decoded:
+        lines.append("            photographs: none decoded yet; any folder of class folders, --data folder:PATH")
+    lists = root / "imagenet100" / "train.txt"
+    lines.append("            ImageNet100: " + ("there" if lists.is_file() else "not there; see data/README.md"))
     lines.append(f"runs        {sum(1 for _ in stored_runs())} stored (`cscelab runs`)")
     weights = {"trunk": SHIPPED_TRUNK, "encoder": ENCODER}
     for name, path in weights.items():

@@ -26,6 +26,13 @@ class Encoded:
     bits: int
 
 
+def best_device() -> torch.device:
+    """The accelerator of this machine, or its CPU: where Lightning's "auto" trains."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
 @torch.inference_mode()
 def encode(method: HashMethod, images: ImageSet, batch_size: int = 128, progress: bool = False) -> Encoded:
     """Codes of every image, on the device the method is on; the method's training mode is kept.

@@ -16,24 +16,27 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cscelab.codes import unpack
-from cscelab.datasets import DATA_SETS, DataConfig, load_data
+from cscelab.datasets import DATA_SETS, DataConfig, data_fingerprint, load_data
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import Splits
-from cscelab.encode import Encoded, encode
+from cscelab.encode import Encoded, best_device, encode
 from cscelab.evaluate import Report, evaluate
 from cscelab.methods import METHODS, HashMethod, MethodConfig, build
 from cscelab.methods.csce import CSCEConfig
-from cscelab.model.backbone import BackboneConfig
+from cscelab.model.backbone import BackboneConfig, weights_fingerprint
 from cscelab.paths import data_root, make_folder
-from cscelab.train import Training, fit, quiet_lightning, weights_of
+from cscelab.train import BEST, LAST, Training, fit, quiet_lightning, weights_of
 
+PARTIAL, LOCK = ".partial", ".lock"  # beside a run's folder while it is trained
 FILES = ("experiment.json", "metrics.json", "history.csv", "codes.npz", "model.safetensors")
 
 
@@ -72,11 +75,26 @@ class Experiment:
         }
         return cls(**{**plain, **parts})
 
+    def __post_init__(self) -> None:
+        if self.bits < 1:
+            raise ValueError(f"{self.bits} bits were asked for; give at least 1")
+        if self.map_at is not None and self.map_at < 1:
+            raise ValueError(f"map_at is {self.map_at}; give at least 1, or None for the whole database")
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """The images and the trunk's weights as they are on disk now."""
+        return {"data": data_fingerprint(self.data), "weights": weights_fingerprint(self.method.backbone)}
+
     @property
     def hash(self) -> str:
-        """Eight hex digits of everything that can change a result, the name aside."""
-        plain = self.to_dict()
+        """Eight hex digits of everything that can change a result: all settings but the name, the images and the
+        trunk's weights as they are on disk. Where the images lie does not matter."""
+        plain = self.to_dict() | {"fingerprint": self.fingerprint}
         del plain["name"]
+        for place in ("path", "root", "train", "query", "database"):
+            if isinstance(plain["data"].get(place), str):
+                del plain["data"][place]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
@@ -101,7 +119,11 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        return json.loads((self.folder / "metrics.json").read_text())
+        path = self.folder / "metrics.json"
+        try:
+            return json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be read ({error}); delete its folder and run again") from error
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
@@ -112,8 +134,12 @@ class Run:
     @cached_property
     def codes(self) -> dict[str, np.ndarray]:
         """query_codes, database_codes (int8 +-1, (N, K)), ..._values, ..._thresholds, ..._labels, ..._ids."""
-        with np.load(self.folder / "codes.npz", allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        path = self.folder / "codes.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+        except (BadZipFile, EOFError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read ({error}); delete its folder and run again") from error
         for split in ("query", "database"):
             arrays[f"{split}_codes"] = unpack(arrays[f"{split}_codes"], self.experiment.bits)
         return arrays
@@ -131,6 +157,9 @@ class Run:
         return method.eval()
 
     def data(self, progress: bool = False) -> Splits:
+        """The splits it was trained and evaluated on. Raises ValueError where the images have changed since."""
+        if data_fingerprint(self.experiment.data) != self.metrics["fingerprint"]["data"]:
+            raise ValueError(f"the images of {self.experiment.name} have changed since it ran; run it again")
         return load_data(self.experiment.data, progress=progress)
 
     @property
@@ -156,12 +185,16 @@ def runs_folder(root: Path | None = None) -> Path:
     return (root or data_root()) / "runs"
 
 
+def runs_with_hash(folder: Path, digest: str) -> Iterator[Path]:
+    """Finished runs of one hash, whatever their names."""
+    return (path for path in sorted(folder.glob(f"*-{digest}")) if path.is_dir())
+
+
 def find_run(experiment: Experiment, root: Path | None = None) -> Run | None:
     """The stored run of this experiment, if it is complete. The name may differ: only what is run counts."""
     folder = runs_folder(root) / experiment.folder_name
     if not folder.is_dir():
-        others = sorted(runs_folder(root).glob(f"*-{experiment.hash}"))
-        folder = others[0] if others else folder
+        folder = next(runs_with_hash(runs_folder(root), experiment.hash), folder)
     if all((folder / name).is_file() for name in FILES):
         return Run(experiment, folder)
     return None
@@ -196,7 +229,16 @@ def run(
     if on_start:
         on_start()
     folder = make_folder(runs_folder(root)) / experiment.folder_name
-    partial = make_folder(folder.with_name(folder.name + ".partial"))
+    partial = folder.with_name(folder.name + PARTIAL)
+    with FileLock(folder.with_name(folder.name + LOCK)):  # a second caller waits, then finds the run
+        if not retrain and (found := find_run(experiment, root)):
+            return found
+        if retrain:
+            shutil.rmtree(partial, ignore_errors=True)
+        return _run(experiment, folder, make_folder(partial), root, progress)
+
+
+def _run(experiment: Experiment, folder: Path, partial: Path, root: Path | None, progress: bool) -> Run:
     quiet_lightning()
     with _threads(experiment.training.threads):
         started = time.perf_counter()
@@ -204,19 +246,23 @@ def run(
         method = fresh_method(experiment, splits.n_classes)
         history = fit(method, splits, experiment.training, partial, experiment.seed, progress)
         trained = time.perf_counter()
+        method.to(best_device())
         query, database = encode(method, splits.query), encode(method, splits.database, progress=progress)
         encoded = time.perf_counter()
         metrics = measure(experiment, query, database) | {
             "n_classes": splits.n_classes,
+            "fingerprint": experiment.fingerprint,
             "best_epoch": max(history, key=lambda row: row["validation_map"])["epoch"],
             "validation_map": max(row["validation_map"] for row in history),
             "seconds": {"train": trained - started, "encode": encoded - trained},
             "machine": {"torch": torch.__version__, "python": platform.python_version(), "cpu": platform.machine()},
         }
     _write(partial, experiment, metrics, history, query, database, method)
-    if folder.exists():
-        shutil.rmtree(folder)
+    for earlier in runs_with_hash(folder.parent, experiment.hash):
+        shutil.rmtree(earlier)
     os.replace(partial, folder)
+    for leftover in (BEST, LAST):  # only now: what interrupts this loses nothing
+        (folder / leftover).unlink(missing_ok=True)
     return Run(experiment, folder)
 
 
@@ -281,5 +327,3 @@ def _write(
             arrays[f"{split}_thresholds"] = part.thresholds
     np.savez_compressed(folder / "codes.npz", **arrays)  # type: ignore[arg-type]
     save_file(weights_of(method), folder / "model.safetensors")
-    for leftover in ("best.safetensors", "last.ckpt"):
-        (folder / leftover).unlink(missing_ok=True)

@@ -65,6 +65,8 @@ def code_cams(
     target = explained_layer(method, layer)
     was_training = method.training
     method.eval()
+    if images.dtype == torch.uint8:
+        images = images.float() / 255  # extractors that add noise need numbers they can add to
     maps = []
     try:
         for start in range(0, len(images), batch_size):

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm.auto import tqdm
 
-from cscelab.codes import pack
+from cscelab.codes import pack, unpack
+from cscelab.datasets.base import ImageSet
+from cscelab.datasets.imagecache import decode
+from cscelab.encode import best_device, encode
 from cscelab.experiment import Run
-from cscelab.methods import HashMethod
+from cscelab.paths import make_folder
 from cscelab.shipped import load_encoder
 
 
@@ -31,6 +33,7 @@ class EncodedFiles:
 
     def save(self, path: Path) -> Path:
         """Writes paths, packed codes, bits and values as .npz, under a temporary name until whole."""
+        make_folder(path.parent, "name another file with --out")
         temporary = path.with_name(path.name + ".tmp.npz")
         np.savez_compressed(
             temporary,
@@ -43,23 +46,22 @@ class EncodedFiles:
         return path
 
 
-def read_image(path: Path, size: int) -> np.ndarray:
-    """uint8 (size, size, 3): upright, RGB, the centre square. Raises ValueError naming a file that is no image."""
+def read_image(path: Path, size: int, resize: int) -> np.ndarray:
+    """uint8 (size, size, 3), prepared as data sets are: see `imagecache.decode`. Raises where there is no image."""
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC))
+        return decode(path.read_bytes(), size, resize)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no image at {path}; check the path") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a damaged file makes decoders raise all sorts
         raise ValueError(f"{path} cannot be read as an image ({error}); give a JPEG, PNG or WebP file") from error
 
 
 def encode_files(paths: Sequence[Path], run: Run | None = None) -> EncodedFiles:
-    """Codes of image files, by a stored run or the shipped encoder."""
-    method: HashMethod = run.model() if run else load_encoder()[0]
+    """Codes of image files, by a stored run or the shipped encoder, prepared as the images it was trained on."""
+    method, experiment = (run.model(), run.experiment) if run else load_encoder()
     size = method.config.image_size
-    images = torch.from_numpy(np.stack([read_image(path, size) for path in paths])).permute(0, 3, 1, 2)
-    with torch.inference_mode():
-        output = method(images)
-    return EncodedFiles(tuple(paths), output.codes.to(torch.int8).numpy(), output.values.float().numpy())
+    resize = getattr(experiment.data, "resize", None) or size
+    pixels = np.stack([read_image(path, size, resize) for path in tqdm(paths, "reading", delay=2, leave=False)])
+    rows = np.arange(len(paths))
+    encoded = encode(method.to(best_device()), ImageSet(pixels, labels=rows, ids=rows), progress=len(paths) > 128)
+    return EncodedFiles(tuple(paths), unpack(encoded.codes, encoded.bits), encoded.values)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import torch
 from tqdm.auto import tqdm
 
 from cscelab.datasets import load_data
+from cscelab.encode import best_device
 from cscelab.experiment import Experiment, Run, find_run, run
 
 
@@ -30,15 +30,15 @@ def run_all(
 ) -> list[Run]:
     """Runs of all experiments, in order; those not stored yet are trained, `jobs` at a time.
 
-    jobs: None for the cores over the threads of one run on a CPU, 1 on a GPU. A failure stops the rest and is raised
-    as it was; what finished is kept, and what was under way goes on from its last epoch at the next call.
+    jobs: None for the cores over the threads of one run on a CPU, 1 on an accelerator. A failure stops the rest and is
+    raised as it was; what finished is kept, and what was under way goes on from its last epoch at the next call.
     """
     missing = [experiment for experiment in distinct(experiments) if find_run(experiment, root) is None]
     if missing:
         for data in dict.fromkeys(experiment.data for experiment in missing):
             load_data(data, root, progress)
         if jobs is None:
-            jobs = 1 if torch.cuda.is_available() else max(1, cores() // missing[0].training.threads)
+            jobs = 1 if best_device().type != "cpu" else max(1, cores() // missing[0].training.threads)
         _train(missing, min(jobs, len(missing)), root, progress)
     return [run(experiment, root=root, progress=progress) for experiment in experiments]
 

@@ -9,11 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cscelab.dsf import RELEASED_MAJORITY, dynamic_sign, sign
-
 FORMS = ("l2", "l1", "cosine")
 REDUCTIONS = ("mean", "sum")
-RELEASED_MARGINS = ("arcface", "cosface")
 
 POLE = 1e-6  # cosines are kept this far from +-1 before arccos, whose slope is infinite there
 
@@ -130,40 +127,6 @@ def released_values(values: Tensor) -> Tensor:
     The threshold is compared with these, so the band on `values` is half as wide as the threshold says.
     """
     return F.hardtanh(values, -0.5, 0.5) * 2
-
-
-def released_loss(
-    values: Tensor,
-    centers: Tensor,
-    labels: Tensor,
-    threshold: Tensor | float | None = None,
-    margin: str = "arcface",
-    quantization: str = "cosine",
-    scale: float = 10.0,
-    m: float = 0.15,
-    weight: float = 1.0,
-    elastic_std: float = 0.0,
-    generator: torch.Generator | None = None,
-) -> dict[str, Tensor]:
-    """The loss of the released code as {"metric", "quantization"}, already weighted: their sum is the loss.
-
-    It departs from the paper in the margin, the clipped values, and a dynamic sign that counts all values
-    against 32 over an open interval with constant codes, so that the threshold gets no gradient.
-
-    Args: values (B, K), centers (C, K), labels (B,) or (B, C); threshold (B, 1), a number, or None for plain
-        sign; weight of the quantisation; elastic_std is 0.125 in the released training on single labels.
-    """
-    if margin not in RELEASED_MARGINS:
-        raise ValueError(f"unknown margin {margin!r}; choose from {list(RELEASED_MARGINS)}")
-    m2, m3 = (m, 0.0) if margin == "arcface" else (0.0, m)
-    similarity = cosines(values, centers)
-    metric = margin_loss(similarity, labels, scale, 1.0, m2, m3, elastic_std, generator, monotone=False)
-    clipped = released_values(values)
-    if threshold is None:
-        codes = sign(clipped)
-    else:
-        codes = dynamic_sign(clipped, threshold, count="all", interval="open", majority=RELEASED_MAJORITY)
-    return {"metric": metric, "quantization": weight * quantization_loss(clipped, codes, quantization)}
 
 
 def _with_margin(

@@ -17,14 +17,12 @@ def data_root() -> Path:
     return here / "data"
 
 
-def make_folder(path: Path) -> Path:
-    """Creates the folder; one clear OSError where that is not possible."""
+def make_folder(path: Path, remedy: str = "choose another folder with CSCELAB_DATA") -> Path:
+    """Creates the folder; one clear OSError, which ends in the remedy, where that is not possible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
             raise PermissionError("not writable")
     except OSError as error:
-        raise OSError(
-            f"cannot write to {path} ({error.strerror or error}); choose another folder with CSCELAB_DATA"
-        ) from error
+        raise OSError(f"cannot write to {path} ({error.strerror or error}); {remedy}") from error
     return path

@@ -5,6 +5,8 @@ The stand-in for ImageNet weights. Made by `cscelab pretrain`; stored in half pr
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +20,7 @@ from cscelab.datasets.aviary import Aviary, load_aviary
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.model.network import HashNetwork, NetworkConfig
-from cscelab.paths import data_root
+from cscelab.paths import data_root, make_folder
 from cscelab.train import Training, fit, quiet_lightning, weights_of
 
 
@@ -42,7 +44,7 @@ class Classifier(HashMethod):
             NetworkConfig(config.backbone, config.image_size, "baseline", threshold_layer=False), bits
         )
 
-    def losses(self, output: HashOutput, labels: Tensor) -> dict[str, Tensor]:
+    def losses(self, output: HashOutput, labels: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return {"classes": F.cross_entropy(output.values, labels)}
 
 
@@ -62,16 +64,24 @@ SCHEDULE = Training(epochs=8, batch_size=64, optimizer="adam", lr=3e-3, weight_d
 
 
 def pretrain(
-    target: Path, folder: Path, data: Aviary = PRETRAINING, schedule: Training = SCHEDULE, root: Path | None = None
+    target: Path, data: Aviary = PRETRAINING, schedule: Training = SCHEDULE, root: Path | None = None
 ) -> list[dict[str, float]]:
-    """Trains the trunk and writes its half-precision weights to target; folder keeps what a resume needs."""
+    """Trains the trunk and writes its half-precision weights to target; returns one history row an epoch.
+
+    What a resume needs lies under root (the data folder), keyed by data and schedule, until the weights are written.
+    """
     quiet_lightning()
     torch.set_num_threads(schedule.threads)
-    torch.manual_seed(0)
-    splits = load_aviary(data, root or data_root())
-    classifier = ClassifierConfig(image_size=data.image_size).build(splits.n_classes, splits.n_classes)
-    history = fit(classifier, splits, schedule, folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    root = root or data_root()
+    make_folder(target.parent, "name another file")
+    splits = load_aviary(data, root)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        classifier = ClassifierConfig(image_size=data.image_size).build(splits.n_classes, splits.n_classes)
+    key = hashlib.sha256(repr((data, schedule)).encode()).hexdigest()[:8]
+    work = root / f"pretraining-{key}"
+    history = fit(classifier, splits, schedule, work)
     weights = weights_of(classifier.network.backbone)
     save_file({k: v.half() if v.is_floating_point() else v for k, v in weights.items()}, target)
+    shutil.rmtree(work)
     return history

@@ -13,6 +13,7 @@ from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
 from cscelab.model.backbone import BackboneConfig
+from cscelab.paths import data_root
 from cscelab.train import Training
 
 
@@ -30,6 +31,7 @@ class Profile:
     smoke: bool = False
 
 
+IMAGENET100 = data_root() / "imagenet100"
 QUICK = Profile(
     data=Aviary(train=3000, validation=400, query=500, database=3000),
     training=Training(epochs=4, batch_size=32, lr=2e-3, threads=1),
@@ -48,10 +50,10 @@ PROFILES: dict[str, Profile] = {
     # Sec. 4.2: ResNet-50, RMSProp, 1e-5, batch 128, 100 epochs, resize 256, centre crop 224, mAP@1000.
     "paper": Profile(
         data=ListFiles(
-            root="data/imagenet100",
-            train="data/imagenet100/train.txt",
-            query="data/imagenet100/test.txt",
-            database="data/imagenet100/database.txt",
+            root=str(IMAGENET100),
+            train=str(IMAGENET100 / "train.txt"),
+            query=str(IMAGENET100 / "test.txt"),
+            database=str(IMAGENET100 / "database.txt"),
         ),
         training=Training(
             epochs=100, batch_size=128, optimizer="rmsprop", lr=1e-5, weight_decay=1e-5, schedule="constant",
@@ -76,15 +78,17 @@ PROFILES: dict[str, Profile] = {
 CSCE = CSCEConfig(aie_normalize="frobenius", feature_norm="batch")
 PRINTED = replace(CSCE, aie_normalize=None)  # as the variant says: the paper's
 
-# What decides whether the whole structure trains: the scale of Eq. 3, a norm before the hash layer, the mixer's start.
+# What decides whether the whole structure trains: the scale of Eq. 3, a norm before the hash layer, the mixer's start,
+# the learning rate of new parts (a factor). Row -> method, factor.
 STUDY = {
-    "Eq. 3 as printed": replace(PRINTED, feature_norm="none"),
-    "Eq. 3 as printed, norm": PRINTED,
-    "Eq. 3 over ||f_g||^2": replace(CSCE, feature_norm="none"),
-    "Eq. 3 over ||f_g||^2, norm": CSCE,
-    "Eq. 3 over ||f_g||^2, norm, default mixer": replace(CSCE, mixer_start="default"),
-    "Baseline": replace(PRINTED, structure="baseline", feature_norm="none"),
-    "Baseline, norm": replace(CSCE, structure="baseline"),
+    "Eq. 3 as printed": (replace(PRINTED, feature_norm="none"), 1.0),
+    "Eq. 3 as printed, norm": (PRINTED, 1.0),
+    "Eq. 3 over ||f_g||^2": (replace(CSCE, feature_norm="none"), 1.0),
+    "Eq. 3 over ||f_g||^2, norm (ours)": (CSCE, 1.0),
+    "ours, mixer starts at random": (replace(CSCE, mixer_start="default"), 1.0),
+    "ours, new parts three times as fast": (CSCE, 3.0),
+    "Baseline": (replace(PRINTED, structure="baseline", feature_norm="none"), 1.0),
+    "Baseline, norm (ours)": (replace(CSCE, structure="baseline"), 1.0),
 }
 
 # Table 2: one network, six structures, the loss of Sec. 3.5 throughout.
@@ -117,7 +121,6 @@ METHODS_BY_RECIPE: dict[str, MethodConfig] = {
     "csce": CSCE,
     "csce-released": CSCEConfig(variant="released"),
     "csq": CSQConfig(),
-    **{f"study/{i}": method for i, method in enumerate(STUDY.values())},
     **{f"table2/{method.structure}": method for method in TABLE2.values()},
     **{f"table3/{row.lower().replace(' ', '-')}": method for row, method in TABLE3.items()},
 }
@@ -132,6 +135,24 @@ def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0) -> 
     return Experiment(f"{name}/{bits}", chosen.data, method, bits, chosen.training, chosen.map_at, seed, chosen.smoke)
 
 
+def study(profile: str = "quick", seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, list[Experiment]]:
+    """The rows of STUDY at the profile's shortest code length, one experiment a seed."""
+    rows: dict[str, list[Experiment]] = {}
+    for row, (method, new_lr) in STUDY.items():
+        rows[row] = []
+        for seed in seeds:
+            whole = recipe("csce", profile, find_profile(profile).lengths[0], seed)
+            chosen = replace(method, backbone=whole.method.backbone)
+            training = replace(whole.training, new_lr=new_lr)
+            rows[row].append(replace(whole, name=f"study/{slug(row)}", method=chosen, training=training))
+    return rows
+
+
+def slug(text: str) -> str:
+    """Lower case, words joined by hyphens: part of a folder's name."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
 def find_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; choose from {sorted(PROFILES)}")
@@ -141,7 +162,7 @@ def find_profile(name: str) -> Profile:
 def parse_data(
     text: str,
     default: DataConfig,
-    image_size: int = 64,
+    image_size: int | None = None,
     train: int | None = None,
     query: int | None = None,
     database: int | None = None,
@@ -151,18 +172,19 @@ def parse_data(
     Raises ValueError for anything else.
     """
     kind, _, path = text.partition(":")
-    if kind == "aviary":
-        return default
-    if kind == "scenes" and isinstance(default, Aviary):
-        return replace(default, scenes=True)
     if kind == "folder" and path:
-        counts = {"train": train, "query": query, "database": database}
-        return Folder(path=path, image_size=image_size, **{k: v for k, v in counts.items() if v is not None})
+        return Folder(path=path, image_size=image_size or 64, train=train, query=query, database=database)
+    if (image_size, train, query, database) != (None, None, None, None):
+        raise ValueError(f"sizes were given for {text!r}, but they are for photographs; give --data folder:PATH too")
+    drawn = default if isinstance(default, Aviary) else QUICK.data
+    assert isinstance(drawn, Aviary)
+    if kind in ("aviary", "scenes"):
+        return replace(drawn, scenes=kind == "scenes")
     raise ValueError(f"unknown data set {text!r}; give 'aviary', 'scenes' or 'folder:PATH', a folder of class folders")
 
 
 def photographs(
-    text: str, image_size: int, train: int, query: int, database: int, bits: int, epochs: int
+    text: str, image_size: int, train: int | None, query: int | None, database: int | None, bits: int, epochs: int
 ) -> dict[str, Experiment]:
     """CSCE-Net and CSQ on a folder of photographs, by title; the shipped trunk of drawn birds is where both start."""
     data = parse_data(text, QUICK.data, image_size, train, query, database)

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from cscelab.experiment import Experiment, Run, fresh_method
 from cscelab.methods import HashMethod
+from cscelab.paths import make_folder
 from cscelab.train import weights_of
 
 ENCODER = Path(str(files("cscelab"))) / "weights" / "tiny-csce.safetensors"
@@ -19,6 +20,7 @@ ENCODER = Path(str(files("cscelab"))) / "weights" / "tiny-csce.safetensors"
 
 def export_encoder(run: Run, target: Path = ENCODER) -> Path:
     """Writes a run's weights in half precision with its experiment in the metadata: one file, nothing pickled."""
+    make_folder(target.parent, "name another file")
     weights = {k: v.half() if v.is_floating_point() else v for k, v in weights_of(run.model()).items()}
     metadata = {
         "experiment": json.dumps(run.experiment.to_dict()),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 import warnings
 from dataclasses import dataclass
@@ -45,7 +47,6 @@ class Training:
     flip: bool = True
     shift: int = 4
     precision: str = "32-true"
-    devices: int = 1
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -53,12 +54,12 @@ class Training:
             raise ValueError(f"unknown optimizer {self.optimizer!r}; choose from {OPTIMIZERS}")
         if self.schedule not in ("constant", "cosine"):
             raise ValueError(f"unknown schedule {self.schedule!r}; choose 'constant' or 'cosine'")
-        for name in ("epochs", "batch_size", "devices", "threads"):
+        for name in ("epochs", "batch_size", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
 
 
-class NotFiniteLossError(ArithmeticError):
+class NotFiniteLossError(ValueError):
     """The loss became NaN or infinite; the message names the step and the checkpoint that was kept."""
 
 
@@ -100,7 +101,7 @@ class LightningHash(L.LightningModule):
         generator = torch.Generator(images.device)
         generator.manual_seed(hash((self.seed, self.current_epoch, index)) % 2**63)
         images = augment(images, generator, config.flip, config.shift)
-        terms = self.method.losses(self.method(images), labels)
+        terms = self.method.losses(self.method(images), labels, generator)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             size = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
@@ -143,7 +144,10 @@ class ValidateAndKeepBest(Callback):
         assert isinstance(module, LightningHash)
         method, validation = module.method, self.splits.validation
         seconds = time.perf_counter() - self.started
-        encoded = encode(method, validation)
+        try:
+            encoded = encode(method, validation)
+        except ValueError as error:
+            raise NotFiniteLossError(f"codes became NaN or infinite in epoch {module.current_epoch + 1}") from error
         precision = mean_average_precision(
             encoded.codes, encoded.labels, encoded.codes, encoded.labels,
             bits=encoded.bits, query_ids=encoded.ids, database_ids=encoded.ids,
@@ -194,7 +198,7 @@ def fit(
         trainer = L.Trainer(
             max_epochs=training.epochs,
             accelerator="auto",
-            devices=training.devices,
+            devices=1,  # several need a sampler a rank and one writer: not yet
             precision=training.precision,  # type: ignore[arg-type]
             logger=False,
             callbacks=[
@@ -207,11 +211,14 @@ def fit(
             default_root_dir=folder,
         )
         last = folder / LAST
+        resumes = last.exists() and (folder / BEST).exists()
+        in_main = threading.current_thread() is threading.main_thread()
+        on_interrupt = signal.getsignal(signal.SIGINT) if in_main else None
         try:
             trainer.fit(
                 module,
                 training_loader(splits.train, training.batch_size, seed),
-                ckpt_path=last if last.exists() else None,
+                ckpt_path=last if resumes else None,
                 weights_only=True,
             )
         except SystemExit:  # how Lightning answers Ctrl-C, after its clean-up
@@ -223,8 +230,11 @@ def fit(
                 else "no epoch was finished"
             )
             raise NotFiniteLossError(f"{error}; {kept}; lower the learning rate (lr {training.lr})") from None
+        finally:
+            if in_main:
+                signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves Ctrl-C ignored
     method.load_state_dict(load_file(folder / BEST))
-    method.cpu().eval()
+    method.eval()
     return keep_best.history
 
 

@@ -2,18 +2,21 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cscelab import compare, train
-from cscelab.datasets import load_data
+from cscelab.datasets import Folder, folder_fingerprint, load_data
 from cscelab.datasets.loader import SeededShuffle, augment
-from cscelab.experiment import Experiment, find_run, fresh_method, report, run, stored_runs
+from cscelab.experiment import Experiment, Run, find_run, fresh_method, report, run, stored_runs
 from cscelab.jobs import distinct, run_all
 from cscelab.methods.csce import CSCEConfig
+from cscelab.model.backbone import SHIPPED_TRUNK, BackboneConfig
 from cscelab.recipes import PROFILES, RECIPES, TABLE2, TABLE3, parse_data, recipe
 from cscelab.shipped import export_encoder, load_encoder
 from cscelab.train import NotFiniteLossError, Training
@@ -73,6 +76,30 @@ class TestExperiment:
         assert torch.equal(weight, again.network.hash_layer.weight)
         assert not torch.equal(weight, other.network.hash_layer.weight)
 
+    def test_hash_follows_the_images_and_the_weights_but_not_their_place(self, tmp_path):
+        for place in ("here", "there"):
+            for kind in ("a", "b"):
+                folder = tmp_path / place / kind
+                folder.mkdir(parents=True)
+                Image.new("RGB", (8, 8)).save(folder / "1.png")
+                os.utime(folder / "1.png", ns=(1, 1))
+        here, there = (replace(SMOKE, data=Folder(path=str(tmp_path / place))) for place in ("here", "there"))
+        assert here.hash == there.hash
+        Image.new("RGB", (9, 9)).save(tmp_path / "there" / "a" / "2.png")
+        folder_fingerprint.cache_clear()
+        assert here.hash != there.hash
+
+        weights = tmp_path / "trunk.safetensors"
+        shutil.copy(SHIPPED_TRUNK, weights)
+        method = replace(SMOKE.method, backbone=BackboneConfig("tiny", str(weights)))
+        before = replace(SMOKE, method=method).hash
+        weights.write_bytes(weights.read_bytes() + b" ")
+        assert replace(SMOKE, method=method).hash != before
+
+    def test_bits_below_one_are_refused_before_any_work(self):
+        with pytest.raises(ValueError, match="0 bits were asked for; give at least 1"):
+            replace(SMOKE, bits=0)
+
 
 class TestRun:
     def test_stores_everything_and_reads_it_back(self, smoke_run):
@@ -109,9 +136,10 @@ class TestRun:
         for name, array in again.codes.items():
             np.testing.assert_array_equal(array, smoke_run.codes[name])
 
-    def test_an_interrupted_run_goes_on_to_the_same_result(self, root, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("name", ["csce", "csce-released"])  # the second draws elastic margins
+    def test_an_interrupted_run_goes_on_to_the_same_result(self, root, tmp_path, monkeypatch, name):
         os.symlink(next(root.glob("aviary-*")), tmp_path / next(root.glob("aviary-*")).name)
-        experiment = replace(SMOKE, training=replace(SMOKE.training, epochs=3))
+        experiment = replace(recipe(name, "smoke"), training=replace(SMOKE.training, epochs=3))
         whole = run(experiment, root=root, progress=False)
 
         keep = train.ValidateAndKeepBest.on_train_epoch_start
@@ -136,8 +164,8 @@ class TestRun:
 
         real = CSCENet.losses
 
-        def poisoned(self, output, labels):
-            terms = real(self, output, labels)
+        def poisoned(self, *arguments):
+            terms = real(self, *arguments)
             poisoned.calls += 1
             return {**terms, "metric": terms["metric"] * float("nan")} if poisoned.calls > 2 else terms
 
@@ -157,11 +185,24 @@ class TestRun:
         with pytest.raises(OSError, match="cannot write to .*runs.*choose another folder"):
             run(SMOKE, root=tmp_path, progress=False)
 
+    def test_ctrl_c_works_again_after_training(self, smoke_run):
+        import signal
+
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def test_images_that_changed_since_are_noticed(self, smoke_run, monkeypatch):
+        monkeypatch.setattr("cscelab.experiment.data_fingerprint", lambda _: "other drawing")
+        with pytest.raises(ValueError, match="the images of csce/16 have changed since it ran; run it again"):
+            smoke_run.data()
+
+    @pytest.mark.parametrize("name", ["codes.npz", "metrics.json"])
+    def test_a_corrupt_file_is_named(self, smoke_run, tmp_path, name):
+        copy = shutil.copytree(smoke_run.folder, tmp_path / "copy")
+        (copy / name).write_bytes(b"nothing")
+        with pytest.raises(ValueError, match=f"{name} cannot be read .* run again"):
+            _ = Run(SMOKE, copy).codes, Run(SMOKE, copy).metrics
+
     def test_a_corrupt_model_file_is_named(self, smoke_run, tmp_path):
-        import shutil
-
-        from cscelab.experiment import Run
-
         copy = shutil.copytree(smoke_run.folder, tmp_path / "copy")
         (copy / "model.safetensors").write_bytes(b"nothing")
         with pytest.raises(ValueError, match="model.safetensors cannot be loaded .* run again"):
@@ -206,9 +247,7 @@ class TestCompare:
             compare.remove([root])
 
     def test_differences_are_the_settings_that_differ(self, smoke_run):
-        from cscelab.experiment import Run
-
-        other = Run(replace(SMOKE, bits=32, method=CSCEConfig(margin=0.3)), smoke_run.folder)
+        other = Run(replace(SMOKE, bits=32, method=replace(SMOKE.method, margin=0.3)), smoke_run.folder)
         assert compare.differences([smoke_run, other]) == {"bits": [16, 32], "method.margin": [0.15, 0.3]}
 
 

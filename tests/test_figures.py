@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import ImageSet, Splits
+from cscelab.datasets.lists import ListFiles
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Experiment, Run, fresh_method
 from cscelab.explain import code_cams, mass_inside
@@ -17,6 +18,7 @@ from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import GREY
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
+from cscelab.model.backbone import BackboneConfig
 from cscelab.published import LENGTHS, TABLE2, TABLE3
 from cscelab.train import weights_of
 
@@ -118,6 +120,24 @@ def test_table_picture_shows_ours_upright_and_theirs_apart(by_row):
     ]
     rights = {t.get_text(): t.get_position()[0] for t in figure.axes[0].texts}
     assert all(rights[text] < min(t.get_position()[0] for t in grey if t.get_text() in numbers) for text in ours)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "published_lists", "remark"),
+    [
+        ("tiny", False, " – other data, other backbone"),
+        ("resnet50", False, " – other data"),
+        ("tiny", True, " – other backbone"),
+        ("resnet50", True, ""),
+    ],
+)
+def test_published_numbers_say_in_what_ours_differ(tmp_path, splits, backbone, published_lists, remark):
+    method = CSCEConfig(backbone=BackboneConfig(backbone))
+    data = ListFiles("imagenet100", "train.txt", "test.txt", "database.txt") if published_lists else Aviary(n_classes=3)
+    run = make_run(tmp_path, splits, method=method, data=data)
+    figure = tables.table_figure(tables.structure_table({"Baseline": {16: [run]}}), "Table 2")
+    head = " ".join(t.get_text() for t in figure.axes[0].texts if t.get_color() == GREY).replace("\n", " ")
+    assert f"published by the authors{remark}: not ours" in head
 
 
 def test_bold_are_the_best_and_those_within_a_deviation_of_it(by_row):

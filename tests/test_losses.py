@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,7 +13,6 @@ from cscelab.losses import (
     cosines,
     margin_loss,
     quantization_loss,
-    released_loss,
     released_values,
 )
 
@@ -235,42 +233,6 @@ def test_released_values_clip_and_double():
     torch.testing.assert_close(released_values(values), torch.tensor([[-1.0, -1.0, -0.2, 0.0, 0.5, 1.0]]))
 
 
-@pytest.mark.parametrize("margin", ["cosface", "arcface"])
-@pytest.mark.parametrize("quantization", ["cosine", "l1", "l2"])
-@pytest.mark.parametrize("threshold", [None, 0.01])
-def test_loss_of_the_released_code(shared_file, margin: str, quantization: str, threshold: float | None):
-    stored = np.load(shared_file("reference/released-code-values.npz"))
-    values, centers, labels = (torch.from_numpy(stored[name]) for name in ("values", "centers", "multi_labels"))
-    np.testing.assert_allclose(cosines(values, centers), stored["cosines"], atol=1e-6)
-    key = f"loss_multi_{margin[:3]}_"
-    terms = released_loss(values * 0.02, centers, labels, threshold, margin, quantization)
-    assert terms["metric"].item() == pytest.approx(float(stored[key + "margin_only"]), abs=1e-5)
-    key += {"cosine": "cs"}.get(quantization, quantization) + ("_threshold" if threshold else "")
-    assert sum(terms.values()).item() == pytest.approx(float(stored[key]), abs=1e-5)
-
-
-def test_released_loss_gives_its_threshold_no_gradient_and_counts_against_32():
-    centers, labels = sign(draw(4, 16, seed=1)), draw_labels(6, 4)
-    values = draw(6, 16).mul(0.02).requires_grad_()
-    threshold = torch.full((6, 1), 0.01, requires_grad=True)
-    terms = released_loss(values, centers, labels, threshold, weight=0.5)
-    sum(terms.values()).backward()
-    assert threshold.grad is None
-    assert (values.grad.norm(dim=1) > 0).all()
-    # At 16 bits no count exceeds 32, so the whole band turns +1; the band is half as wide on values.
-    codes = torch.where(values.detach() > -0.005, 1.0, -1.0).double()
-    expected = quantization_loss(released_values(values.detach()), codes, "cosine") * 0.5
-    torch.testing.assert_close(terms["quantization"].detach(), expected)
-    elastic = released_loss(values, centers, labels, elastic_std=0.125, generator=generator())
-    assert elastic["metric"] != terms["metric"]
-    # Its ArcFace is the plain cosine past pi: an image opposite its center is judged too mildly.
-    opposite = -centers[labels] + 1e-2 * draw(6, 16)
-    mild, strict = (
-        margin_loss(cosines(opposite, centers), labels, m2=0.15, m3=0, monotone=choice) for choice in (False, True)
-    )
-    assert released_loss(opposite, centers, labels)["metric"] == mild < strict
-
-
 COSINES, LABELS = torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64)
 
 
@@ -291,7 +253,6 @@ COSINES, LABELS = torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64)
         (lambda: quantization_loss(COSINES, COSINES, reduction="max"), "unknown reduction 'max'; choose from"),
         (lambda: balance_loss(COSINES[0]), r"codes have shape \(4,\), expected \(B, K\)"),
         (lambda: balance_loss(COSINES, per="class"), r"unknown per 'class'; choose from \['image', 'bit'\]"),
-        (lambda: released_loss(COSINES, COSINES, LABELS, margin="sphere"), "unknown margin 'sphere'; choose from"),
     ],
 )
 def test_errors_say_what_came_and_what_was_expected(call, message: str):

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from cscelab.dsf import sign
 from cscelab.losses import cosines, margin_loss
-from cscelab.methods import METHODS, build
+from cscelab.methods import METHODS, HashOutput, build
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
 from cscelab.model.backbone import BackboneConfig
@@ -40,7 +41,7 @@ def threshold_gradient(**settings):
 
 def test_a_detached_threshold_gets_no_gradient_at_all():
     assert threshold_gradient(estimator="detached") is None
-    assert threshold_gradient(estimator="detached", code_weight=1.0, balance_weight=1.0) is None
+    assert threshold_gradient(estimator="detached", quantization_weight=10.0) is None
 
 
 @pytest.mark.parametrize("estimator", ["soft", "straight_through"])
@@ -132,6 +133,51 @@ def test_elastic_margins_are_for_training_only():
     assert torch.equal(method.losses(output, LABELS)["metric"], method.losses(output, LABELS)["metric"])
 
 
+def released(values, centers, threshold=None, **settings):
+    """The released method over given values: what its network would have put out."""
+    method = made(CSCEConfig(variant="released", elastic_std=0.0, **settings), len(centers), centers.shape[1])
+    method.centers = centers
+    rows = None if threshold is None else torch.full((len(values), 1), threshold)
+    return method, HashOutput(values, sign(values), rows)
+
+
+@pytest.mark.parametrize("metric", ["cosface", "arcface"])
+@pytest.mark.parametrize("quantization", ["cosine", "l1", "l2"])
+@pytest.mark.parametrize("threshold", [None, 0.01])
+def test_the_released_variant_gives_the_released_codes_loss(shared_file, metric, quantization, threshold):
+    stored = np.load(shared_file("reference/released-code-values.npz"))
+    values, centers, labels = (torch.from_numpy(stored[name]) for name in ("values", "centers", "multi_labels"))
+    method, output = released(values * 0.02, centers, threshold, metric=metric, quantization=quantization)
+    terms = method.losses(output, labels)
+    key = f"loss_multi_{metric[:3]}_"
+    assert terms["metric"].item() == pytest.approx(float(stored[key + "margin_only"]), abs=1e-5)
+    key += {"cosine": "cs"}.get(quantization, quantization) + ("_threshold" if threshold else "")
+    assert sum(terms.values()).item() == pytest.approx(float(stored[key]), abs=1e-5)
+
+
+def test_released_arcface_is_the_plain_cosine_past_pi():
+    centers = sign(torch.randn(4, 16, generator=torch.Generator().manual_seed(1)))
+    labels = torch.tensor([0, 1, 2, 3])
+    opposite = -centers + 0.01  # an image opposite its center is judged too mildly
+    method, output = released(opposite, centers)
+    mild, strict = (
+        margin_loss(cosines(opposite, centers), labels, m2=0.15, m3=0, monotone=choice) for choice in (False, True)
+    )
+    assert method.eval().losses(output, labels)["metric"] == mild < strict
+
+
+def test_elastic_margins_come_from_the_generator_alone():
+    method = made(CSCEConfig(variant="released"))
+    output = method(IMAGES)
+    first, again = (method.losses(output, LABELS, torch.Generator().manual_seed(5))["metric"] for _ in range(2))
+    assert torch.equal(first, again)
+
+
+def test_losses_on_codes_need_an_estimator_that_teaches():
+    with pytest.raises(ValueError, match="teach nothing with sign 'plain'"):
+        made(CSCEConfig(sign="plain", code_weight=1.0))
+
+
 def test_csq_central_term_is_the_printed_cross_entropy():
     method = made(CSQConfig())
     output = method(IMAGES)
@@ -146,7 +192,7 @@ def test_bad_settings_name_the_choices():
         made(CSCEConfig(metric="triplet"))
     with pytest.raises(ValueError, match="SphereFace multiplies the angle, but margin is 0.15"):
         made(CSCEConfig(metric="sphereface"))
-    with pytest.raises(ValueError, match="too many|at most|classes"):
+    with pytest.raises(ValueError, match="make only 32 centers: choose kind"):
         made(CSCEConfig(centers="hadamard"), n_classes=40, bits=16)
 
 

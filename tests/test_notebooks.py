@@ -96,7 +96,7 @@ def test_smoke_numbers_are_marked_where_tables_show_them(executed):
 
 
 def test_every_notebook_of_the_folder_is_tested():
-    assert {path.stem for path in FOLDER.glob("*.ipynb")} >= set(PICTURES)
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(PICTURES)
 
 
 @pytest.mark.parametrize("name", PICTURES)

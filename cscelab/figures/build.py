@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from cscelab.jobs import run_all
 from cscelab.methods.base import MethodConfig
 from cscelab.model.network import HashNetwork
 from cscelab.paths import make_folder
-from cscelab.recipes import METHODS_BY_RECIPE, STUDY, TABLE2, TABLE3, Profile, find_profile, recipe
+from cscelab.recipes import METHODS_BY_RECIPE, TABLE2, TABLE3, Profile, find_profile, recipe, study
 
+OUT = "choose another folder with --out"
 Drawn = dict[str, Figure | pd.DataFrame]  # file stem -> picture, or table that becomes a CSV
 RunsByRow = dict[str, dict[int, list[Run]]]
 
@@ -34,10 +35,11 @@ class Context:
 
     profile_name: str
     runs: Mapping[str, Run]  # by hash
+    seeds: int | None = None  # of the tables; None for the profile's own
 
     @property
     def profile(self) -> Profile:
-        return find_profile(self.profile_name)
+        return seeded(self.profile_name, self.seeds)
 
     @cached_property
     def splits(self) -> Splits:
@@ -65,6 +67,16 @@ class Context:
     @cached_property
     def network(self) -> HashNetwork:
         return self.whole.model().network
+
+
+def seeded(profile_name: str, seeds: int | None) -> Profile:
+    """The profile, with seeds 0 to seeds - 1 where a number is given. Raises ValueError for less than one."""
+    profile = find_profile(profile_name)
+    if seeds is None:
+        return profile
+    if seeds < 1:
+        raise ValueError(f"{seeds} seeds were asked for; give at least 1")
+    return replace(profile, seeds=tuple(range(seeds)))
 
 
 def recipe_of(method: MethodConfig) -> str:
@@ -120,10 +132,13 @@ def _table(context: Context, number: int) -> Drawn:
     seeds, epochs = len(context.profile.seeds), context.profile.training.epochs
     frame = frame_of(context.rows(table))
     title = f"Table {number}: " + ("what each part of the structure brings" if number == 2 else "what each loss brings")
-    note = f"{context.profile_name} profile: {epochs} epochs from the shipped trunk, {seeds} seed" + (
-        "s." if seeds > 1 else ": differences of a few hundredths are noise."
-    )
-    return {f"table{number}": frame, f"table{number}-picture": tables.table_figure(frame, title, note)}
+    trunk = context.profile.backbone
+    start = {"none": "scratch", "default": "the shipped trunk" if trunk.name == "tiny" else "ImageNet weights"}
+    noise = "s." if seeds > 1 else ": differences of a few hundredths are noise."
+    source = start.get(trunk.weights, trunk.weights)
+    note = f"{context.profile_name} profile: {epochs} epochs from {source}, {seeds} seed{noise}"
+    stem = f"table{number}" + (f"-{seeds}seeds" if context.seeds else "")
+    return {stem: frame, f"{stem}-picture": tables.table_figure(frame, title, note)}
 
 
 def _curves(context: Context) -> Drawn:
@@ -156,9 +171,8 @@ def _sheets(context: Context) -> Drawn:
 
 
 def _study(context: Context) -> Drawn:
-    bits = context.profile.lengths[0]
-    rows = {row: [context.run(recipe_of(m), bits, seed) for seed in STUDY_SEEDS] for row, m in STUDY.items()}
-    return {"study": study_table(rows)}
+    rows = study(context.profile_name).items()
+    return {"study": study_table({row: [context.runs[one.hash] for one in experiments] for row, experiments in rows})}
 
 
 FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
@@ -174,14 +188,13 @@ FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
     "aviary": ("contact sheets of the embedded data", _sheets),
     "study": ("what trains AIE: its scale, a norm, the mixer's start; three seeds (drawn only when named)", _study),
 }
-STUDY_SEEDS = (0, 1, 2)
 BY_DEFAULT = tuple(name for name in FIGURES if name != "study")
 TITLES = {name: title for name, (title, _) in FIGURES.items()}
 
 
-def needed(names: Iterable[str], profile_name: str) -> list[Experiment]:
+def needed(names: Iterable[str], profile_name: str, seeds: int | None = None) -> list[Experiment]:
     """Every experiment these figures are drawn from."""
-    profile, names = find_profile(profile_name), set(names)
+    profile, names = seeded(profile_name, seeds), set(names)
     first = profile.seeds[0]
     experiments = [recipe("csce", profile_name, profile.gallery[0], first)]
     if names & {"fig1", "fig6"}:
@@ -189,8 +202,7 @@ def needed(names: Iterable[str], profile_name: str) -> list[Experiment]:
     if names & {"fig5", "curves"}:
         experiments += [recipe(n, profile_name, b, first) for b in profile.gallery for n in ("csce", "csq")]
     if "study" in names:
-        bits = profile.lengths[0]
-        experiments += [recipe(recipe_of(m), profile_name, bits, seed) for m in STUDY.values() for seed in STUDY_SEEDS]
+        experiments += [one for row in study(profile_name).values() for one in row]
     methods = {
         **(TABLE2 if names & {"table2", "curves"} else {}),
         **(TABLE3 if "table3" in names else {}),
@@ -208,18 +220,20 @@ def build(
     out: Path | None = None,
     jobs: int | None = None,
     root: Path | None = None,
+    seeds: int | None = None,
 ) -> list[Path]:
     """Trains what is missing, draws the named figures (all but the study by default) and returns the files written.
 
-    out: figures/ for quick, figures/PROFILE otherwise. Raises ValueError for an unknown figure.
-    """  # fmt: skip
+    out: figures/ for quick, figures/PROFILE otherwise; seeds: of the tables, whose names then say so.
+    Raises ValueError for an unknown figure.
+    """
     names = tuple(only) or BY_DEFAULT
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
         raise ValueError(f"unknown figure {unknown[0]!r}; choose from {list(FIGURES)}")
-    folder = make_folder(out or (Path("figures") if profile == "quick" else Path("figures") / profile))
-    runs = run_all(needed(names, profile), jobs=jobs, root=root)
-    context = Context(profile, {run.experiment.hash: run for run in runs})
+    folder = make_folder(out or (Path("figures") if profile == "quick" else Path("figures") / profile), OUT)
+    runs = run_all(needed(names, profile, seeds), jobs=jobs, root=root)
+    context = Context(profile, {run.experiment.hash: run for run in runs}, seeds)
     torch.manual_seed(0)
     return [path for name in names for path in _write(FIGURES[name][1](context), folder)]
 
@@ -238,7 +252,7 @@ def _write(drawn: Drawn, folder: Path) -> list[Path]:
 
 def photographs(experiments: Mapping[str, Experiment], out: Path, jobs: int | None = None) -> list[Path]:
     """Gallery, activation maps and numbers of runs on photographs, by method title."""
-    folder = make_folder(out)
+    folder = make_folder(out, OUT)
     runs = dict(zip(experiments, run_all(list(experiments.values()), jobs=jobs), strict=True))
     splits = next(iter(runs.values())).data()
     first, second = runs.values()

@@ -97,6 +97,7 @@ def map_by_code_length(runs_by_row: Mapping[str, Mapping[int, Sequence[Run]]]) -
         xlabel=f"code length (bits)\n{describe(runs[0])}; seeds: {counts}; {bars}",
         ylabel="mAP",
         xlim=(-0.5, len(lengths) - 0.5),
+        ylim=(0, 1),  # a cut axis makes noise look like a finding
     )
     _legend(figure, axes)
     return mark_smoke(figure, runs)

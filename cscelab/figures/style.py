@@ -31,7 +31,7 @@ RIGHT, RIGHT_MARK, RIGHT_LINE = GREEN, "✓", "-"
 WRONG, WRONG_MARK, WRONG_LINE = VERMILION, "✗", "--"
 
 DPI = 150
-LARGE_PNG = 600_000  # bytes; figures are committed
+LARGE_PNG = 1_000_000  # bytes; figures are committed
 # Any: matplotlib types the keys of such a dict in some versions and not in others.
 STYLE: Any = {
     "font.family": "sans-serif",

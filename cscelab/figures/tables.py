@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cscelab.datasets import ListFiles
 from cscelab.experiment import Run
 from cscelab.figures.mosaic import Mosaic, paragraph_height, width_of, wrap
 from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe, stamp
@@ -22,6 +23,7 @@ SIZE = 9.0
 ROW = 0.27  # inches
 MARGIN = 0.15
 NOT_OURS = "published by the authors"
+OTHER = ("other data", "other backbone")
 
 
 def structure_table(runs_by_row: RunsByRow) -> pd.DataFrame:
@@ -39,7 +41,8 @@ def comparison_table(runs_by_row: RunsByRow, published: PublishedTable) -> pd.Da
 
     deviation: sample standard deviation over seeds, blank for one; continuous mAP: of the outputs before binarising,
     by cosine. A published cell is blank where the paper has no such row. With smoke runs a column "remark" says so.
-    `attrs` holds "ours" (data, trunk, measure), "published" (the source), "same_setting" and "smoke".
+    `attrs` holds "ours" (data, trunk, measure), "published" (the source), "other" and "smoke";
+    other: what sets ours apart from the published setting, as ("other data", "other backbone").
     Raises ValueError where there is no run.
     """
     runs = [run for by_bits in runs_by_row.values() for seeds in by_bits.values() for run in seeds]
@@ -64,10 +67,19 @@ def comparison_table(runs_by_row: RunsByRow, published: PublishedTable) -> pd.Da
     frame.attrs = {
         "ours": describe(runs[0]),
         "published": published.source,
-        "same_setting": runs[0].experiment.method.backbone.name == "resnet50",
+        "other": _other(runs),
         "smoke": any_smoke(runs),
     }
     return frame
+
+
+def _other(runs: Sequence[Run]) -> tuple[str, ...]:
+    """In what our runs differ from the published ones: split lists on a ResNet-50."""
+    differs = {
+        OTHER[0]: any(not isinstance(run.experiment.data, ListFiles) for run in runs),
+        OTHER[1]: any(run.experiment.method.backbone.name != "resnet50" for run in runs),
+    }
+    return tuple(name for name, so in differs.items() if so)
 
 
 def _cells(runs: Sequence[Run]) -> dict[str, float | int | None]:
@@ -170,8 +182,8 @@ def _published_groups(frame: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _heading(frame: pd.DataFrame) -> str:
-    other = "" if frame.attrs.get("same_setting") else " – other data, other backbone"
-    return f"{NOT_OURS}{other}: not ours"
+    other = ", ".join(frame.attrs.get("other", OTHER))
+    return f"{NOT_OURS} – {other}: not ours" if other else f"{NOT_OURS}: not ours"
 
 
 def _seeds(frame: pd.DataFrame, lengths: Sequence[int]) -> str:

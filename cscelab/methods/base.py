@@ -49,8 +49,11 @@ class HashMethod(nn.Module):
         output = self.network(images)
         return HashOutput(output.values, sign(output.values), None, output.features)
 
-    def losses(self, output: HashOutput, labels: Tensor) -> dict[str, Tensor]:
-        """Weighted scalar terms by name; their sum is minimised. labels: ids (B,) or multi-hot (B, C)."""
+    def losses(self, output: HashOutput, labels: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Weighted scalar terms by name; their sum is minimised. labels: ids (B,) or multi-hot (B, C).
+
+        generator: for terms that draw, on the device of the labels; torch's own where none is given.
+        """
         raise NotImplementedError
 
     def start_epoch(self, epoch: int, n_epochs: int) -> None:

@@ -90,6 +90,8 @@ class CSCEConfig(MethodConfig):
     code_weight: float = 0.0
     balance_weight: float = 0.0
     feature_norm: str = "none"
+    aspp_rates: tuple[int, ...] = (3, 6, 9)
+    aspp_width: int | None = None
     local: str | None = None
     aie_normalize: str | None = None
     mixer_start: str | None = None
@@ -135,6 +137,11 @@ class CSCENet(HashMethod):
             raise ValueError(
                 f"SphereFace multiplies the angle, but margin is {config.margin}; give one above 1, as 1.35"
             )
+        if (config.code_weight or config.balance_weight) and (config.sign == "plain" or config.estimator == "detached"):
+            raise ValueError(
+                f"losses on the codes teach nothing with sign {config.sign!r} and estimator {config.estimator!r}; "
+                f"use sign 'dynamic' with estimator 'soft' or 'straight_through'"
+            )
         self.network = HashNetwork(
             NetworkConfig(
                 config.backbone,
@@ -144,6 +151,8 @@ class CSCENet(HashMethod):
                 aie_normalize=config.aie_normalize or "none",
                 mixer_start=config.mixer_start or "mean",
                 feature_norm=config.feature_norm,
+                aspp_rates=config.aspp_rates,
+                aspp_width=config.aspp_width,
                 threshold_layer=config.sign == "dynamic",
             ),
             bits,
@@ -176,9 +185,9 @@ class CSCENet(HashMethod):
             majority=majority,
         )
 
-    def losses(self, output: HashOutput, labels: Tensor) -> dict[str, Tensor]:
+    def losses(self, output: HashOutput, labels: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         config = self.config
-        terms = {"metric": self._metric(output.values, labels)}
+        terms = {"metric": self._metric(output.values, labels, generator)}
         if config.quantization != "none":
             compared = released_values(output.values) if config.quantized == "hardtanh" else output.values
             # In this term values are constants of the code: only the threshold can learn through it.
@@ -189,12 +198,12 @@ class CSCENet(HashMethod):
         if config.code_weight or config.balance_weight:
             relaxed = self.binarise(output.values, output.threshold, config.estimator)
             if config.code_weight:
-                terms["code"] = config.code_weight * self._metric(relaxed, labels)
+                terms["code"] = config.code_weight * self._metric(relaxed, labels, generator)
             if config.balance_weight:
                 terms["balance"] = config.balance_weight * balance_loss(relaxed)
         return terms
 
-    def _metric(self, values: Tensor, labels: Tensor) -> Tensor:
+    def _metric(self, values: Tensor, labels: Tensor, generator: torch.Generator | None) -> Tensor:
         """Eq. 12 between values and the hash centers, or one of Table 3's cross-entropies."""
         config = self.config
         if config.metric == "bitwise":
@@ -208,6 +217,7 @@ class CSCENet(HashMethod):
             m2=config.margin if config.metric == "arcface" else 0.0,
             m3=config.margin if config.metric == "cosface" else 0.0,
             elastic_std=(config.elastic_std or 0.0) if labels.ndim == 1 and self.training else 0.0,
+            generator=generator,
             monotone=config.variant != "released",
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -209,6 +211,21 @@ BACKBONES = {
     "tiny": tiny_backbone,
     **{name: (lambda name=name: _torchvision_resnet(name)) for name in TORCHVISION},
 }
+
+
+def weights_fingerprint(config: BackboneConfig) -> str:
+    """Which weights a trunk starts from: the file's content, the published name, or "none"; "absent" for no file."""
+    if config.weights == "none":
+        return "none"
+    if config.weights == "default" and config.name != "tiny":
+        return "IMAGENET1K_V1"
+    path = SHIPPED_TRUNK if config.weights == "default" else Path(config.weights)
+    return _content(path, path.stat().st_mtime_ns) if path.is_file() else "absent"
+
+
+@lru_cache
+def _content(path: Path, changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:

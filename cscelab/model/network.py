@@ -20,7 +20,7 @@ STRUCTURES = {
     "sw2": "conv1d(2x2 windows)",
     "sw4": "conv1d(4x4 windows)",
     "sw2+sw4": "conv1d(2x2 and 4x4 windows)",
-    "aie": "conv1d(windows), pool(f_l - f_g f_g^T f_l)",
+    "aie": "conv1d(windows), pool(f_l less its repeated context, Eq. 3)",
 }
 WINDOW_SIZES = {"sw2": (2,), "sw4": (4,), "sw2+sw4": (2, 4), "aie": (2, 4)}
 FEATURE_NORMS = ("none", "batch")
