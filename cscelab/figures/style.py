@@ -31,7 +31,7 @@ RIGHT, RIGHT_MARK, RIGHT_LINE = GREEN, "✓", "-"
 WRONG, WRONG_MARK, WRONG_LINE = VERMILION, "✗", "--"
 
 DPI = 150
-LARGE_PNG = 1_000_000  # bytes; figures are committed
+LARGE_PNG = 1_500_000  # bytes before hard compression; figures are committed
 # Any: matplotlib types the keys of such a dict in some versions and not in others.
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -113,13 +113,13 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
         raise ValueError(f"{path} has a suffix; give the path without it, both .png and .svg are written")
     path.parent.mkdir(parents=True, exist_ok=True)
     png, svg = (path.with_name(path.name + suffix) for suffix in (".png", ".svg"))
+    drawn = BytesIO()
     with styled():
-        figure.savefig(png, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+        figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         figure.savefig(svg, metadata={"Date": None, "Creator": None})
-    if png.stat().st_size > LARGE_PNG:
-        with Image.open(
-            png
-        ) as full:  # many small pictures: 256 colours, dithered, look the same at a third of the size
-            few = full.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
-        few.save(png, optimize=True, dpi=(DPI, DPI))
+    with Image.open(drawn) as full:
+        picture: Image.Image = full.convert("RGB")
+    if drawn.tell() > LARGE_PNG:  # many small pictures: 256 colours, dithered, look the same at a third of the size
+        picture = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
+    picture.save(png, compress_level=9, dpi=(DPI, DPI))
     return [png, svg]
