@@ -54,6 +54,9 @@ def test_splits_never_overlap_are_balanced_and_complete(tmp_path):
         assert set(images.attributes["part"]) == {"all"}
     ids = np.concatenate([getattr(splits, split).ids for split in SPLITS])
     assert sorted(ids.tolist()) == list(range(20))
+    labels = np.concatenate([getattr(splits, split).labels for split in SPLITS])
+    by_id = labels[np.argsort(ids)]
+    assert (np.diff(by_id) < 0).any()  # ids do not go class by class: equal distances must favour none
     assert splits.class_names == ("cat", "dog")
     assert splits.image_size == 32
 

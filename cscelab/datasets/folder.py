@@ -58,7 +58,9 @@ def load_folder(config: Folder, root: str | Path | None = None, progress: bool =
         raise ValueError(f"{store.path} has only one class, {class_names[0]!r}; give it two class folders or more")
     chosen = choose(config, parts, class_names)
     every = sorted(name for folders in parts.values() for names in folders.values() for name in names)
-    ids = {name: i for i, name in enumerate(every)}
+    # Shuffled: galleries rank equal distances by id, and ids in the order of class names would favour the first class.
+    shuffled = np.random.default_rng([config.seed, 2]).permutation(len(every))
+    ids = dict(zip(every, shuffled.tolist(), strict=True))
     part_of = sources(parts)
 
     def image_set(split: str) -> ImageSet:

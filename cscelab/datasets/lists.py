@@ -67,7 +67,7 @@ def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool
     labels, n_classes = common_labels(lists)
     if config.names and len(config.names) != n_classes:
         raise ValueError(f"{len(config.names)} names came for {n_classes} classes; give one for each class, or none")
-    ids = _common_ids(lists, labels)
+    ids = _common_ids(lists, labels, config.seed)
     store = ImageStore(config.root)
     kept, held_out = _hold_out(len(lists["train"].paths), config)
     everything = {split: np.arange(len(lists[split].paths)) for split in ("query", "database")}
@@ -147,7 +147,7 @@ def _parse(line: str, where: str) -> tuple[str, np.ndarray]:
     return posixpath.normpath(match["path"]), values
 
 
-def _common_ids(lists: Mapping[str, ImageList], labels: Mapping[str, np.ndarray]) -> dict[str, int]:
+def _common_ids(lists: Mapping[str, ImageList], labels: Mapping[str, np.ndarray], seed: int) -> dict[str, int]:
     """Path -> id over all lists. Raises ValueError for an image with two labels, or a query that is trained on."""
     seen: dict[str, tuple[str, np.ndarray]] = {}
     for split, one in lists.items():
@@ -163,7 +163,9 @@ def _common_ids(lists: Mapping[str, ImageList], labels: Mapping[str, np.ndarray]
             f"{len(trained_on)} images of {lists['query'].file} are in {lists['train'].file} too, {trained_on[0]} for "
             f"one; take them out of one list, or the scores are of images trained on"
         )
-    return {path: i for i, path in enumerate(sorted(seen))}
+    # Shuffled: galleries rank equal distances by id, and paths in order would favour the first class.
+    shuffled = np.random.default_rng(seed).permutation(len(seen))
+    return dict(zip(sorted(seen), shuffled.tolist(), strict=True))
 
 
 def _hold_out(n: int, config: ListFiles) -> tuple[np.ndarray, np.ndarray]:
