@@ -157,7 +157,7 @@ def gradient_figure(run: Run, context_runs: Mapping[str, Run]) -> Figure:
     _by_epoch(parts, {name.removeprefix("gradient_"): (run, name) for name in names})
     _by_epoch(context, {name: (each, "context_over_local") for name, each in context_runs.items()})
     parts.set(title="Gradient by part", ylabel="norm, mean over steps", yscale="log")
-    context.set(title="What AIE takes away", ylabel="size of the context over f_l", yscale="log")
+    context.set(title="What AIE takes away", ylabel="size of the context over f_l", ylim=(0, None))
     figure.legend(handles=parts.get_legend_handles_labels()[0], loc="outside lower left", ncols=2)
     figure.legend(handles=context.get_legend_handles_labels()[0], loc="outside lower right", ncols=2)
     return mark_smoke(figure, [run, *context_runs.values()])

@@ -121,5 +121,5 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
         picture: Image.Image = full.convert("RGB")
     if drawn.tell() > LARGE_PNG:  # many small pictures: 256 colours, dithered, look the same at a third of the size
         picture = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
-    picture.save(png, compress_level=9, dpi=(DPI, DPI))
+    picture.save(png, compress_level=6, dpi=(DPI, DPI))
     return [png, svg]
