@@ -212,44 +212,12 @@ def runs(
         names: stored runs, by as much of name or hash as is unique.
         yes: prune for real; without it, prune only shows what would go.
     """
-    {"list": _list_runs, "compare": _compare_runs, "prune": lambda given: _prune_runs(given, yes)}[action](names)
+    from cscelab import listing
 
-
-def _list_runs(names: tuple[str, ...]) -> None:
-    from cscelab import compare
-    from cscelab.experiment import stored_runs
-
-    found = [compare.find_stored(name) for name in names] or stored_runs()
-    _print_table([compare.summary(run) for run in found], "no stored runs yet; `cscelab train csce` makes one")
-
-
-def _compare_runs(names: tuple[str, ...]) -> None:
-    from cscelab import compare
-
-    if len(names) < 2:
-        raise ValueError(f"compare was given {len(names)} runs; name two or more (`cscelab runs` lists them)")
-    chosen = [compare.find_stored(name) for name in names]
-    _print_table([compare.summary(run) for run in chosen], "")
-    rows: list[dict[str, object]] = [
-        {"setting": setting, **{f"run {i + 1}": value for i, value in enumerate(values)}}
-        for setting, values in compare.differences(chosen).items()
-    ]
-    print()
-    _print_table(rows, "no setting differs")
-
-
-def _prune_runs(names: tuple[str, ...], yes: bool) -> None:
-    from cscelab import compare
-
-    folders = compare.prunable(names=names)
-    for folder in folders:
-        print(folder)
-    if not folders:
-        print("nothing to remove")
-    elif yes:
-        print(f"removed {len(folders)}, {compare.remove(folders) / 1e6:.1f} MB freed")
+    if action == "prune":
+        listing.prune_runs(names, yes)
     else:
-        print(f"{len(folders)} would be removed; add --yes to do it")
+        {"list": listing.list_runs, "compare": listing.compare_runs}[action](names)
 
 
 def lab(port: int = 8888, browser: bool = True) -> None:
@@ -309,16 +277,6 @@ def _print_run(run: object) -> None:
         print("SMOKE RUN: its numbers mean nothing")
     print(report(run).table())
     print(f"\nstored in {run.folder}")
-
-
-def _print_table(rows: list[dict[str, object]], empty: str) -> None:
-    if not rows:
-        print(empty)
-        return
-    cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-    for line in cells:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def main(arguments: list[str] | None = None) -> None:

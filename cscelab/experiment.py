@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import json
 import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,89 +24,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cscelab.codes import unpack
-from cscelab.datasets import DATA_SETS, DataConfig, data_fingerprint, load_data
-from cscelab.datasets.aviary import Aviary
+from cscelab.datasets import data_fingerprint, load_data
 from cscelab.datasets.base import Splits
+from cscelab.description import Experiment
 from cscelab.encode import Encoded, best_device, encode
 from cscelab.evaluate import Report, evaluate
-from cscelab.methods import METHODS, HashMethod, MethodConfig, build
-from cscelab.methods.csce import CSCEConfig
-from cscelab.model.backbone import BackboneConfig, weights_fingerprint
+from cscelab.methods import HashMethod, build
 from cscelab.paths import data_root, make_folder
-from cscelab.train import BEST, LAST, Training, fit, quiet_lightning, weights_of
+from cscelab.train import BEST, LAST, fit, quiet_lightning, weights_of
 
 PARTIAL, LOCK = ".partial", ".lock"  # beside a run's folder while it is trained
 FILES = ("experiment.json", "metrics.json", "history.csv", "codes.npz", "model.safetensors")
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One training and its evaluation. Two experiments that differ in anything but the name's spelling differ in hash.
-
-    map_at: k of mAP@k, None for the whole database.
-    """
-
-    name: str
-    data: DataConfig = field(default_factory=Aviary)
-    method: MethodConfig = field(default_factory=CSCEConfig)
-    bits: int = 16
-    training: Training = field(default_factory=Training)
-    map_at: int | None = None
-    seed: int = 0
-    smoke: bool = False  # for tests: its numbers mean nothing and are marked so
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` reads it back."""
-        plain = dataclasses.asdict(self)
-        plain["data"]["kind"] = _kind_of(self.data)
-        plain["method"]["kind"] = self.method.name
-        return plain
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Experiment:
-        data, method = dict(plain["data"]), dict(plain["method"])
-        data_class, method_class = DATA_SETS[data.pop("kind")], METHODS[method.pop("kind")]
-        method["backbone"] = BackboneConfig(**method["backbone"])
-        parts = {
-            "data": data_class(**_tuples(data)),
-            "method": method_class(**_tuples(method)),
-            "training": Training(**plain["training"]),
-        }
-        return cls(**{**plain, **parts})
-
-    def __post_init__(self) -> None:
-        if self.bits < 1:
-            raise ValueError(f"{self.bits} bits were asked for; give at least 1")
-        if self.map_at is not None and self.map_at < 1:
-            raise ValueError(f"map_at is {self.map_at}; give at least 1, or None for the whole database")
-
-    @property
-    def fingerprint(self) -> dict[str, str]:
-        """The images and the trunk's weights as they are on disk now."""
-        return {"data": data_fingerprint(self.data), "weights": weights_fingerprint(self.method.backbone)}
-
-    @property
-    def hash(self) -> str:
-        """Eight hex digits of everything that can change a result: all settings but the name, the images and the
-        trunk's weights as they are on disk. Where the images lie does not matter."""
-        plain = self.to_dict() | {"fingerprint": self.fingerprint}
-        del plain["name"]
-        for place in ("path", "root", "train", "query", "database"):
-            if isinstance(plain["data"].get(place), str):
-                del plain["data"][place]
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
-
-    @property
-    def folder_name(self) -> str:
-        return f"{self.name.replace('/', '-').replace(' ', '_')}-{self.hash}"
-
-
-def _kind_of(data: DataConfig) -> str:
-    return next(kind for kind, config in DATA_SETS.items() if type(data) is config)
-
-
-def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
 
 
 @dataclass(frozen=True)
@@ -217,7 +144,6 @@ def run(
     root: Path | None = None,
     progress: bool = True,
     retrain: bool = False,
-    on_start: Callable[[], None] | None = None,
 ) -> Run:
     """The stored run of this experiment, or a new one: train, choose on validation, encode, evaluate once, store.
 
@@ -226,8 +152,6 @@ def run(
     """
     if not retrain and (found := find_run(experiment, root)):
         return found
-    if on_start:
-        on_start()
     folder = make_folder(runs_folder(root)) / experiment.folder_name
     partial = folder.with_name(folder.name + PARTIAL)
     with FileLock(folder.with_name(folder.name + LOCK)):  # a second caller waits, then finds the run

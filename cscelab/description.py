@@ -1,0 +1,86 @@
+"""An Experiment: the frozen description of one training and its evaluation, and the hash it is found by."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from cscelab.datasets import DATA_SETS, DataConfig, data_fingerprint
+from cscelab.datasets.aviary import Aviary
+from cscelab.methods import METHODS, MethodConfig
+from cscelab.methods.csce import CSCEConfig
+from cscelab.model.backbone import BackboneConfig, weights_fingerprint
+from cscelab.train import Training
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training and its evaluation. Two experiments that differ in anything but the name's spelling differ in hash.
+
+    map_at: k of mAP@k, None for the whole database.
+    """
+
+    name: str
+    data: DataConfig = field(default_factory=Aviary)
+    method: MethodConfig = field(default_factory=CSCEConfig)
+    bits: int = 16
+    training: Training = field(default_factory=Training)
+    map_at: int | None = None
+    seed: int = 0
+    smoke: bool = False  # for tests: its numbers mean nothing and are marked so
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        plain = dataclasses.asdict(self)
+        plain["data"]["kind"] = _kind_of(self.data)
+        plain["method"]["kind"] = self.method.name
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Experiment:
+        data, method = dict(plain["data"]), dict(plain["method"])
+        data_class, method_class = DATA_SETS[data.pop("kind")], METHODS[method.pop("kind")]
+        method["backbone"] = BackboneConfig(**method["backbone"])
+        parts = {
+            "data": data_class(**_tuples(data)),
+            "method": method_class(**_tuples(method)),
+            "training": Training(**plain["training"]),
+        }
+        return cls(**{**plain, **parts})
+
+    def __post_init__(self) -> None:
+        if self.bits < 1:
+            raise ValueError(f"{self.bits} bits were asked for; give at least 1")
+        if self.map_at is not None and self.map_at < 1:
+            raise ValueError(f"map_at is {self.map_at}; give at least 1, or None for the whole database")
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """The images and the trunk's weights as they are on disk now."""
+        return {"data": data_fingerprint(self.data), "weights": weights_fingerprint(self.method.backbone)}
+
+    @property
+    def hash(self) -> str:
+        """Eight hex digits of everything that can change a result: all settings but the name, the images and the
+        trunk's weights as they are on disk. Where the images lie does not matter."""
+        plain = self.to_dict() | {"fingerprint": self.fingerprint}
+        del plain["name"]
+        for place in ("path", "root", "train", "query", "database"):
+            if isinstance(plain["data"].get(place), str):
+                del plain["data"][place]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.name.replace('/', '-').replace(' ', '_')}-{self.hash}"
+
+
+def _kind_of(data: DataConfig) -> str:
+    return next(kind for kind, config in DATA_SETS.items() if type(data) is config)
+
+
+def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
