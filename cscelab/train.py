@@ -106,7 +106,7 @@ class LightningHash(L.LightningModule):
         if not torch.isfinite(loss):
             size = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
             raise NotFiniteLossError(
-                f"the loss became {float(loss)} at epoch {self.current_epoch + 1}, step {index + 1} ({size})"
+                f"the loss became {float(loss.detach())} at epoch {self.current_epoch + 1}, step {index + 1} ({size})"
             )
         for name, term in terms.items():
             self._add(f"loss_{name}", float(term.detach()))
