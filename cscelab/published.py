@@ -14,7 +14,6 @@ LENGTHS = (16, 32, 64)  # bits, in every table of the paper
 MEASURES = {"ImageNet100": "mAP@1000", "MS COCO": "mAP@5000", "NUS-WIDE": "mAP@5000"}
 
 Triple = tuple[float, float, float]
-Cells = tuple[Triple | None, ...]  # one a data set, None for a dash
 
 
 @dataclass(frozen=True)

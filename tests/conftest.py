@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_runs import make_run, make_splits
+
+from cscelab.datasets import Splits
+from cscelab.experiment import Run
+from cscelab.methods.csq import CSQConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 # Reference values and photographs that are not part of the repository; tests that need them skip with a reason.
@@ -27,3 +32,14 @@ def shared_file():
         return path
 
     return find
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return make_splits()
+
+
+@pytest.fixture
+def pair(tmp_path, splits) -> tuple[Run, Run]:
+    """A good run of CSCE-Net and a worse one of CSQ."""
+    return make_run(tmp_path, splits, 0.12, 1), make_run(tmp_path, splits, 0.3, 2, method=CSQConfig())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_runs import NAMES, make_run, make_splits, texts, unwrapped
+from fake_runs import NAMES, make_run, texts, unwrapped
 from safetensors.torch import save_file
 
 from cscelab.datasets.aviary import Aviary
@@ -17,21 +17,9 @@ from cscelab.figures import cams, curves, galleries, sheets, tables
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import GREY
 from cscelab.methods.csce import CSCEConfig
-from cscelab.methods.csq import CSQConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.published import LENGTHS, TABLE2, TABLE3
 from cscelab.train import weights_of
-
-
-@pytest.fixture(scope="module")
-def splits() -> Splits:
-    return make_splits()
-
-
-@pytest.fixture
-def pair(tmp_path, splits) -> tuple[Run, Run]:
-    """A good run of CSCE-Net and a worse one of CSQ."""
-    return make_run(tmp_path, splits, 0.12, 1), make_run(tmp_path, splits, 0.3, 2, method=CSQConfig())
 
 
 @pytest.mark.parametrize("smoke", [True, False])

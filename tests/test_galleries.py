@@ -6,23 +6,9 @@ import numpy as np
 import pytest
 from fake_runs import N_DATABASE, N_QUERY, NAMES, make_run, make_splits, marks, texts, unwrapped
 
-from cscelab.datasets.base import ImageSet, Splits
-from cscelab.experiment import Run
+from cscelab.datasets.base import ImageSet
 from cscelab.figures import choices, galleries, neighbours
 from cscelab.figures.style import RIGHT, WRONG, save
-from cscelab.methods.csq import CSQConfig
-
-
-@pytest.fixture(scope="module")
-def splits() -> Splits:
-    return make_splits()
-
-
-@pytest.fixture
-def pair(tmp_path, splits) -> tuple[Run, Run]:
-    """A good run of CSCE-Net and a worse one of CSQ."""
-    return make_run(tmp_path, splits, 0.12, 1), make_run(tmp_path, splits, 0.3, 2, method=CSQConfig())
-
 
 # --- neighbours
 

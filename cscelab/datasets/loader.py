@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -92,10 +91,6 @@ def augment(images: Tensor, generator: torch.Generator, flip: bool = True, shift
     return images
 
 
-def as_tensor(images: np.ndarray, size: int | None = None) -> Tensor:
-    """uint8 (N, H, W, 3) -> uint8 (N, 3, H, W), resized to `size` pixels where given."""
-    tensor = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
-    if size is not None and tensor.shape[-1] != size:
-        resized = F.interpolate(tensor.float(), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-        tensor = resized.round().clamp(0, 255).to(torch.uint8)
-    return tensor
+def as_tensor(images: np.ndarray) -> Tensor:
+    """uint8 (N, H, W, 3) -> uint8 (N, 3, H, W)."""
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
