@@ -1,26 +1,12 @@
-"""The command line: parse and call, nothing else. A user's mistake is one line on stderr and exit code 2."""
+"""Commands that train, and that look at what was trained."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
-try:
-    import tyro
-    from tyro.conf import Positional, arg
-except ImportError:
-    sys.exit("cscelab: the command line needs tyro, which is not installed; pip install tyro")
-
-Name = Annotated[str, arg(metavar="NAME")]
-DataArg = Annotated[str | None, arg(metavar="aviary|scenes|folder:PATH", help="data set in place of the profile's")]
-ProfileArg = Annotated[
-    Literal["quick", "standard", "paper", "smoke"],
-    arg(
-        help="quick: minutes on two cores; standard: three seeds, all lengths; paper: its data, ResNet-50; smoke: tests"
-    ),
-]
+from cscelab.cli.arguments import DataArg, Name, Positional, ProfileArg, arg
 
 
 def figures(
@@ -145,36 +131,6 @@ def evaluate(run: Positional[Name], /, k: int | None = None) -> None:
     print(report(find_stored(run), k).table())
 
 
-def encode(
-    images: Positional[tuple[Path, ...]] = (),
-    /,
-    run: Annotated[str | None, arg(metavar="NAME")] = None,
-    out: Path | None = None,
-    export: Path | None = None,
-) -> None:
-    """Binary codes of image files, by a stored run or the encoder that comes with cscelab.
-
-    Args:
-        images: image files.
-        run: a stored run; the shipped encoder by default.
-        out: write codes, values and paths to this .npz instead of printing the codes.
-        export: write the encoder itself to one .safetensors file.
-    """
-    from cscelab import files
-    from cscelab.compare import find_stored
-    from cscelab.shipped import export_encoder
-
-    if export:
-        if run is None:
-            raise ValueError("nothing to export: name a stored run with --run")
-        print(export_encoder(find_stored(run), export))
-    if images:
-        encoded = files.encode_files(images, None if run is None else find_stored(run))
-        print(encoded.save(out) if out else encoded.text())
-    elif not export:
-        raise ValueError("no images were given; name image files, as: cscelab encode bird.jpg")
-
-
 def data(profile: ProfileArg = "quick") -> None:
     """Draw (or decode) a profile's data set now and say what it holds.
 
@@ -220,27 +176,6 @@ def runs(
         {"list": listing.list_runs, "compare": listing.compare_runs}[action](names)
 
 
-def lab(port: int = 8888, browser: bool = True) -> None:
-    """Open JupyterLab on the notebooks.
-
-    Args:
-        port: where it listens, on this machine only.
-        browser: open a browser window.
-    """
-    from cscelab import lab as jupyter
-
-    sys.exit(jupyter.launch(port, browser))
-
-
-def doctor() -> None:
-    """What is installed, which device, what data is there, what is missing and how to get it."""
-    from cscelab.doctor import report
-
-    text, healthy = report()
-    print(text)
-    sys.exit(0 if healthy else 1)
-
-
 def pretrain(out: Path = Path("cscelab/weights/tiny-trunk.safetensors")) -> None:
     """Train the trunk that is shipped: a classifier of Aviary species outside every benchmark split.
 
@@ -254,21 +189,6 @@ def pretrain(out: Path = Path("cscelab/weights/tiny-trunk.safetensors")) -> None
     print(out)
 
 
-COMMANDS = {
-    "figures": figures,
-    "photographs": photographs,
-    "train": train,
-    "evaluate": evaluate,
-    "encode": encode,
-    "data": data,
-    "recipes": list_recipes,
-    "runs": runs,
-    "lab": lab,
-    "doctor": doctor,
-    "pretrain": pretrain,
-}
-
-
 def _print_run(run: object) -> None:
     from cscelab.experiment import Run, report
 
@@ -277,21 +197,3 @@ def _print_run(run: object) -> None:
         print("SMOKE RUN: its numbers mean nothing")
     print(report(run).table())
     print(f"\nstored in {run.folder}")
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `cscelab`. Exit codes: 0 done, 1 unhealthy (doctor), 2 a user's mistake, 130 stopped by Ctrl-C."""
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            cast(Any, COMMANDS), prog="cscelab", description="A workbench for deep image hashing.", args=arguments
-        )
-    except (ValueError, OSError) as error:
-        print(f"cscelab: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("cscelab: stopped; the same command goes on from the last finished epoch", file=sys.stderr)
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,38 @@
+"""The command line: parse and call, nothing else. A user's mistake is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, cast
+
+from cscelab.cli import experiments, retrieval, tools  # first: says in one line where tyro is missing
+
+COMMANDS = {
+    "figures": experiments.figures,
+    "photographs": experiments.photographs,
+    "train": experiments.train,
+    "evaluate": experiments.evaluate,
+    "encode": retrieval.encode,
+    "data": experiments.data,
+    "recipes": experiments.list_recipes,
+    "runs": experiments.runs,
+    "lab": tools.lab,
+    "doctor": tools.doctor,
+    "pretrain": experiments.pretrain,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `cscelab`. Exit codes: 0 done, 1 unhealthy (doctor), 2 a user's mistake, 130 stopped by Ctrl-C."""
+    try:
+        import tyro
+
+        tyro.extras.subcommand_cli_from_dict(
+            cast(Any, COMMANDS), prog="cscelab", description="A workbench for deep image hashing.", args=arguments
+        )
+    except (ValueError, OSError) as error:
+        print(f"cscelab: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("cscelab: stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+        sys.exit(130)
