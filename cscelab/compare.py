@@ -1,4 +1,4 @@
-"""Stored runs side by side: find by name or hash, list, compare, prune."""
+"""Stored runs side by side: find by name or hash, list, compare query by query, prune."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
+from cscelab.bootstrap import Interval, difference, interval, require_same_queries
 from cscelab.experiment import LOCK, PARTIAL, Run, runs_folder, stored_runs
 
 
@@ -47,8 +49,55 @@ def _flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def summary(run: Run) -> dict[str, Any]:
-    """One line of `cscelab runs`."""
+def average_precision(seeds: Sequence[Run]) -> np.ndarray:
+    """AP of every query (Q,), the mean over runs of one setting: expected ties, denominator "retrieved", own k."""
+    return np.mean([run.metrics["report"]["average_precision"] for run in seeds], axis=0)
+
+
+def paired_difference(seeds: Sequence[Run], reference: Sequence[Run]) -> Interval:
+    """mAP of one setting minus mAP of another, each the mean of its seeds, with the 95% interval over the queries.
+
+    Raises ValueError for runs that are not `require_comparable`.
+    """
+    require_comparable([*seeds, *reference])
+    return difference(average_precision(seeds), average_precision(reference))
+
+
+def require_comparable(runs: Sequence[Run]) -> None:
+    """Raises ValueError unless all were measured at one k, with the same queries against the same database."""
+    first, names = runs[0], ("query_ids", "query_labels", "database_ids", "database_labels")
+    expected = _stored(first, names)
+    for run in runs[1:]:
+        both = f"{first.experiment.name} and {run.experiment.name}"
+        depths = [f"mAP@{each.experiment.map_at or 'all'}" for each in (first, run)]
+        if depths[0] != depths[1]:
+            raise ValueError(f"{both} were measured by {depths[0]} and {depths[1]}; compare runs of one measure")
+        found = _stored(run, names)
+        try:
+            require_same_queries(*expected[:2], *found[:2])
+        except ValueError as error:
+            raise ValueError(f"{both} cannot be compared: {error}") from None
+        if not all(map(np.array_equal, expected[2:], found[2:])):
+            raise ValueError(f"{both} ranked different databases; compare runs on the same data")
+
+
+def _stored(run: Run, names: Sequence[str]) -> list[np.ndarray]:
+    codes = Run(run.experiment, run.folder).codes  # a copy of the run: a table would keep the codes of all its runs
+    return [codes[name] for name in names]
+
+
+def summaries(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """One line of `cscelab runs` each; "95%": the interval of mAP over the queries (`bootstrap.interval`)."""
+    per_query = [run.metrics["report"]["average_precision"] for run in runs]
+    limits: dict[int, str] = {}
+    for n_queries in {len(found) for found in per_query}:  # the resamples are drawn once for all runs of one size
+        rows = [row for row, found in enumerate(per_query) if len(found) == n_queries]
+        _, low, high = interval(np.stack([per_query[row] for row in rows], axis=1))
+        limits |= {row: f"[{low[i]:.4f}, {high[i]:.4f}]" for i, row in enumerate(rows)}
+    return [_summary(run, limits[row]) for row, run in enumerate(runs)]
+
+
+def _summary(run: Run, limits: str) -> dict[str, Any]:
     experiment = run.experiment
     return {
         "run": run.folder.name,
@@ -57,6 +106,7 @@ def summary(run: Run) -> dict[str, Any]:
         "seed": experiment.seed,
         "epochs": experiment.training.epochs,
         "mAP": round(run.mean_average_precision, 4),
+        "95%": limits,
         "cosine": round(run.metrics["continuous_map"], 4),
         "validation": round(run.metrics["validation_map"], 4),
         "minutes": round(run.metrics["seconds"]["train"] / 60, 1),

@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fake_runs import image_set, make_run
 from PIL import Image
 
-from cscelab import compare, train
+from cscelab import compare, listing, train
+from cscelab.bootstrap import difference, interval
 from cscelab.datasets import Folder, folder_fingerprint, load_data
 from cscelab.datasets.loader import SeededShuffle, augment
 from cscelab.experiment import Experiment, Run, find_run, fresh_method, report, run, stored_runs
@@ -249,6 +251,44 @@ class TestCompare:
     def test_differences_are_the_settings_that_differ(self, smoke_run):
         other = Run(replace(SMOKE, bits=32, method=replace(SMOKE.method, margin=0.3)), smoke_run.folder)
         assert compare.differences([smoke_run, other]) == {"bits": [16, 32], "method.margin": [0.15, 0.3]}
+
+    def test_paired_difference_averages_seeds_before_it_draws_queries(self, tmp_path, splits):
+        good, bad = ([make_run(tmp_path, splits, noise, seed) for seed in (1, 2)] for noise in (0.1, 0.3))
+        found = compare.paired_difference(good, bad)
+        maps = [np.mean([run.mean_average_precision for run in runs]) for runs in (good, bad)]
+        assert found.value == pytest.approx(maps[0] - maps[1])
+        ap = [compare.average_precision(runs) for runs in (good, bad)]
+        assert found == difference(*ap)
+        assert ap[0] == pytest.approx(sum(np.array(run.metrics["report"]["average_precision"]) for run in good) / 2)
+
+    def test_only_runs_of_one_measure_on_one_data_set_are_compared(self, tmp_path, splits):
+        run = make_run(tmp_path, splits, seed=1)
+        with pytest.raises(ValueError, match="run1 and run2 were measured by mAP@all and mAP@5; compare runs of one"):
+            compare.paired_difference([run], [make_run(tmp_path, splits, seed=2, map_at=5)])
+        fewer = replace(splits, query=image_set(7, 1000, 1))
+        with pytest.raises(ValueError, match="run1 and run3 cannot be compared: 12 queries cannot be paired with 7"):
+            compare.require_comparable([run, make_run(tmp_path, fewer, seed=3)])
+        fewer = replace(splits, database=image_set(30, 0, 2))
+        with pytest.raises(ValueError, match="run1 and run4 ranked different databases; compare runs on the same data"):
+            compare.require_comparable([run, make_run(tmp_path, fewer, seed=4)])
+
+    def test_list_and_compare_print_intervals_over_queries(
+        self, smoke_run, root, tmp_path, splits, monkeypatch, capsys
+    ):
+        monkeypatch.setenv("CSCELAB_DATA", str(root))
+        listing.list_runs((SMOKE.hash,))
+        out = capsys.readouterr().out
+        _, low, high = interval(np.array(smoke_run.metrics["report"]["average_precision"]))
+        assert f"[{low:.4f}, {high:.4f}]" in out
+        assert "not over training seeds" in out
+        listing.compare_runs((SMOKE.hash, SMOKE.hash))
+        assert "run 2 - run 1: mAP +0.0000 [+0.0000, +0.0000]\n" in capsys.readouterr().out
+        other = make_run(tmp_path, splits)
+        other.metrics.update(validation_map=0.5, seconds={"train": 60})
+        stored = {"smoke": smoke_run, "other": other}
+        monkeypatch.setattr(compare, "find_stored", stored.get)
+        listing.compare_runs(("smoke", "other"))
+        assert "run 2 - run 1: no paired difference: " in capsys.readouterr().out
 
 
 def test_an_exported_encoder_gives_nearly_the_same_values(smoke_run, tmp_path):

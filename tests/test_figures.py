@@ -4,16 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_runs import NAMES, make_run, texts, unwrapped
+from fake_runs import NAMES, make_run, make_splits, texts, unwrapped
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from safetensors.torch import save_file
 
+from cscelab import bootstrap
+from cscelab.compare import paired_difference
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.lists import ListFiles
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Experiment, Run, fresh_method
 from cscelab.explain import code_cams, mass_inside
-from cscelab.figures import cams, curves, galleries, sheets, tables
+from cscelab.figures import cams, curves, galleries, sheets, study, tables
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import GREY
 from cscelab.methods.csce import CSCEConfig
@@ -94,7 +97,7 @@ def test_one_seed_has_no_deviation_and_no_winner(by_row):
 def test_table_picture_shows_ours_upright_and_theirs_apart(by_row):
     frame = tables.structure_table(by_row)
     figure = tables.table_figure(frame, "Table 2")
-    grey = [t for t in figure.axes[0].texts if t.get_color() == GREY]
+    grey = [t for t in figure.axes[0].texts if t.get_color() == GREY and not t.get_text().startswith("[")]
     numbers = [t.get_text() for t in grey if t.get_text().startswith("0.")]
     expected = [TABLE2.value(row, d, b) for row in by_row for d in TABLE2.data_sets for b in LENGTHS]
     assert numbers == [f"{value:.3f}" for value in expected]
@@ -108,6 +111,90 @@ def test_table_picture_shows_ours_upright_and_theirs_apart(by_row):
     ]
     rights = {t.get_text(): t.get_position()[0] for t in figure.axes[0].texts}
     assert all(rights[text] < min(t.get_position()[0] for t in grey if t.get_text() in numbers) for text in ours)
+
+
+def test_intervals_are_those_of_the_queries_after_averaging_seeds(by_row):
+    frame = tables.structure_table(by_row)
+    assert frame.attrs["reference"] == "Baseline"
+    for bits in (16, 32):
+        ap = {
+            row: np.mean([run.metrics["report"]["average_precision"] for run in found[bits]], axis=0)
+            for row, found in by_row.items()
+        }
+        for row, per_query in ap.items():
+            cells = frame.loc[row, [f"{bits} bits: {name}" for name in ("mAP", "low", "high")]]
+            assert list(cells) == pytest.approx(list(bootstrap.interval(per_query)))
+        names = [f"{bits} bits: difference{end}" for end in ("", " low", " high")]
+        paired = bootstrap.interval(ap["Baseline + AIE"] - ap["Baseline"])
+        assert list(frame.loc["Baseline + AIE", names]) == pytest.approx(list(paired))
+        assert frame.loc["Baseline", names].isna().all()  # the reference itself
+
+
+def test_another_row_can_be_the_reference(by_row):
+    first = tables.comparison_table(by_row, TABLE2)
+    turned = tables.comparison_table(by_row, TABLE2, reference="Baseline + AIE")
+    name = "16 bits: difference"
+    assert turned.loc["Baseline", name] == pytest.approx(-first.loc["Baseline + AIE", name])
+    assert (
+        turned.loc["Baseline", f"{name} low"] <= turned.loc["Baseline", name] <= turned.loc["Baseline", f"{name} high"]
+    )
+    assert "difference\nto Baseline + AIE" in texts(tables.table_figure(turned, "Table 2"))
+    with pytest.raises(ValueError, match="no row 'CE' to compare with; choose from"):
+        tables.comparison_table(by_row, TABLE2, reference="CE")
+
+
+def test_table_picture_writes_intervals_small_under_their_numbers(by_row):
+    frame = tables.structure_table(by_row)
+    figure = tables.table_figure(frame, "Table 2")
+    shown = {t.get_text(): t for t in figure.axes[0].texts}
+    small = [text for text in shown if text.startswith("[") and not text.startswith("[ ]")]
+    expected = []
+    for row in frame.index:
+        for bits in (16, 32):
+            cell = frame.loc[row].filter(like=f"{bits} bits: ").rename(lambda name: name.split(": ")[1])
+            expected.append(f"[{cell['low']:.3f}, {cell['high']:.3f}]")
+            if row != "Baseline":
+                expected.append(f"[{cell['difference low']:+.3f}, {cell['difference high']:+.3f}]".replace("-", "−"))
+                assert f"{cell['difference']:+.3f}".replace("-", "−") in shown
+    assert small == expected
+    means = [t for t in shown.values() if "±" in t.get_text() and t.get_text()[0] == "0"]
+    assert all(shown[text].get_size() < means[0].get_size() for text in small)
+    words = " ".join(shown).replace("\n", " ")
+    assert "covers which queries were drawn, not training seeds, nor the database" in words
+
+
+def test_columns_of_a_table_do_not_overlap(by_row):
+    figure = tables.table_figure(tables.structure_table(by_row), "Table 2")
+    FigureCanvasAgg(figure).draw()
+    boxes = [(t.get_text(), t.get_window_extent()) for t in figure.axes[0].texts]
+    hits = [
+        (one, two)
+        for i, (one, box) in enumerate(boxes)
+        for two, other in boxes[i + 1 :]
+        if min(box.x1, other.x1) - max(box.x0, other.x0) > 1 and min(box.y1, other.y1) - max(box.y0, other.y0) > 3
+    ]
+    assert not hits
+    assert [text for text, box in boxes if box.x0 < 0 or box.x1 > figure.bbox.x1 or box.y0 < 0] == []
+
+
+def test_rows_on_other_queries_are_never_paired(by_row, tmp_path):
+    other = replace(make_splits(), query=replace(make_splits().query, ids=np.arange(12)))
+    rows = {"Baseline": by_row["Baseline"], "Baseline + AIE": {16: [make_run(tmp_path, other, seed=50)]}}
+    with pytest.raises(ValueError, match="of 12 queries only 0 have an id in both"):
+        tables.structure_table(rows)
+
+
+def test_study_shows_intervals_and_differences_to_the_baseline(by_row):
+    runs = {"Baseline + AIE": by_row["Baseline + AIE"][16], "Baseline": by_row["Baseline"][16]}
+    for run in [run for found in runs.values() for run in found]:
+        run.metrics["validation_map"] = 0.5
+    frame = study.study_table(runs)
+    names = ["difference to Baseline", "difference, low", "difference, high"]
+    assert list(frame.loc["Baseline + AIE", names]) == pytest.approx(list(paired_difference(*runs.values())))
+    assert frame.loc["Baseline", names].isna().all()
+    assert (frame["mAP, low"] < frame["mAP"]).all()
+    assert (frame["mAP"] < frame["mAP, high"]).all()
+    assert "difference to Baseline + AIE" in study.study_table({"Baseline + AIE": runs["Baseline + AIE"]})
 
 
 @pytest.mark.parametrize(

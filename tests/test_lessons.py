@@ -167,6 +167,9 @@ class TestThresholds:
         assert effect["bits flipped"] == pytest.approx(flipped.mean())
         assert effect["images changed"] == pytest.approx(flipped.any(axis=1).mean())
         assert effect["mAP, dynamic"] == run.mean_average_precision
+        assert effect["gain"] == pytest.approx(effect["mAP, dynamic"] - effect["mAP, plain"])
+        assert effect["gain, low"] <= effect["gain"] <= effect["gain, high"]
+        assert effect["gain, low"] < effect["gain, high"]
 
     def test_plain_sign_map_is_that_of_the_signs(self, run):
         codes = run.codes

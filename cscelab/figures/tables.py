@@ -1,4 +1,4 @@
-"""Tables 2 and 3: our mAP over seeds on the left, the published numbers apart on the right."""
+"""Tables 2 and 3: our mAP with its intervals on the left, the published numbers apart on the right."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cscelab.bootstrap import LEVEL, difference, interval
+from cscelab.compare import average_precision, require_comparable
 from cscelab.datasets import ListFiles
 from cscelab.experiment import Run
 from cscelab.figures.mosaic import Mosaic, paragraph_height, width_of, wrap
@@ -19,8 +21,8 @@ from cscelab.published import LENGTHS, TABLE2, TABLE3, PublishedTable
 
 RunsByRow = Mapping[str, Mapping[int, Sequence[Run]]]  # row -> bits -> one run a seed
 
-SIZE = 9.0
-ROW = 0.27  # inches
+SIZE, SMALL = 9.0, 7.5  # points, of a number and of the interval under it
+ROW, LINE = 0.4, 0.145  # inches, of a row and from a number down to its interval
 MARGIN = 0.15
 NOT_OURS = "published by the authors"
 OTHER = ("other data", "other backbone")
@@ -36,24 +38,32 @@ def loss_table(runs_by_row: RunsByRow) -> pd.DataFrame:
     return comparison_table(runs_by_row, TABLE3)
 
 
-def comparison_table(runs_by_row: RunsByRow, published: PublishedTable) -> pd.DataFrame:
-    """A row a method; columns "16 bits: mAP", "... deviation", "... seeds", "... continuous mAP", then the published.
+def comparison_table(runs_by_row: RunsByRow, published: PublishedTable, reference: str | None = None) -> pd.DataFrame:
+    """A row a method; columns "16 bits: mAP", and after the colon what follows here, then the published numbers.
 
-    deviation: sample standard deviation over seeds, blank for one; continuous mAP: of the outputs before binarising,
-    by cosine. A published cell is blank where the paper has no such row. With smoke runs a column "remark" says so.
-    `attrs` holds "ours" (data, trunk, measure), "published" (the source), "other" and "smoke";
+    "deviation": sample standard deviation over seeds, blank for one; "low", "high": 95% interval of mAP over the
+    queries; "seeds"; "continuous mAP": of the outputs before binarising, by cosine; "difference", "difference low",
+    "difference high": mAP minus that of the reference (a row, by default the first) and its paired 95% interval, AP
+    averaged over seeds before queries are drawn (`cscelab.bootstrap`), blank for the reference itself.
+    A published cell is blank where the paper has no such row. With smoke runs a column "remark" says so.
+    `attrs` holds "ours" (data, trunk, measure), "reference", "published" (the source), "other" and "smoke";
     other: what sets ours apart from the published setting, as ("other data", "other backbone").
-    Raises ValueError where there is no run.
+    Raises ValueError where there is no run, no such reference, or runs on other queries, databases or k.
     """
     runs = [run for by_bits in runs_by_row.values() for seeds in by_bits.values() for run in seeds]
     if not runs:
         raise ValueError("a table of no runs was asked for; give at least one run for one row")
+    reference = next(iter(runs_by_row)) if reference is None else reference
+    if reference not in runs_by_row:
+        raise ValueError(f"the table has no row {reference!r} to compare with; choose from {list(runs_by_row)}")
+    require_comparable(runs)
     lengths = sorted({bits for by_bits in runs_by_row.values() for bits in by_bits})
     rows = {}
     for row, by_bits in runs_by_row.items():
         cells: dict[str, Any] = {}
         for bits in lengths:
-            cells |= {f"{bits} bits: {name}": value for name, value in _cells(by_bits.get(bits, ())).items()}
+            other = () if row == reference else runs_by_row[reference].get(bits, ())
+            cells |= {f"{bits} bits: {name}": value for name, value in _cells(by_bits.get(bits, ()), other).items()}
         for data_set in published.data_sets:
             for bits in LENGTHS:
                 cells[f"{published.label(data_set)}, {bits} bits"] = published.value(row, data_set, bits)
@@ -66,6 +76,7 @@ def comparison_table(runs_by_row: RunsByRow, published: PublishedTable) -> pd.Da
     frame[numbers] = frame[numbers].astype(float)
     frame.attrs = {
         "ours": describe(runs[0]),
+        "reference": reference,
         "published": published.source,
         "other": _other(runs),
         "smoke": any_smoke(runs),
@@ -82,15 +93,23 @@ def _other(runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(name for name, so in differs.items() if so)
 
 
-def _cells(runs: Sequence[Run]) -> dict[str, float | int | None]:
-    """Our numbers of one row and code length."""
+def _cells(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, float | int | None]:
+    """Our numbers of one row and code length, against the reference row's runs of that length."""
     ours = [run.mean_average_precision for run in runs]
     continuous = [found for run in runs if (found := run.metrics["continuous_map"]) is not None]
+    per_query = average_precision(runs) if runs else None
+    limits = interval(per_query) if per_query is not None else None
+    against = difference(per_query, average_precision(reference)) if per_query is not None and reference else None
     return {
         "mAP": float(np.mean(ours)) if ours else None,
         "deviation": float(np.std(ours, ddof=1)) if len(ours) > 1 else None,
+        "low": float(limits.low) if limits else None,
+        "high": float(limits.high) if limits else None,
         "seeds": len(ours),
         "continuous mAP": float(np.mean(continuous)) if continuous else None,
+        "difference": float(against.value) if against else None,
+        "difference low": float(against.low) if against else None,
+        "difference high": float(against.high) if against else None,
     }
 
 
@@ -98,57 +117,62 @@ def _cells(runs: Sequence[Run]) -> dict[str, float | int | None]:
 def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
     """The frame of `comparison_table` as a picture: ours left and upright, the published right, grey and italic.
 
-    The best mean of a column is bold, with all within a deviation of it, and only where every row has several seeds.
+    Small and grey under a number stands its 95% interval over the queries. The best mean of a column is bold, with all
+    within a deviation of it, and only where every row has several seeds.
     """
     lengths = [int(name.split()[0]) for name in frame.columns if name.endswith(": mAP")]
     several = bool(frame[[f"{bits} bits: seeds" for bits in lengths]].to_numpy().min() > 1)
+    against = f"to {frame.attrs.get('reference', 'first row')}"
+    heads = {
+        "mAP": ("mAP ± s.d." if several else "mAP", 1.2 if several else 1.0),
+        "difference": (f"difference\n{against}", max(1.2, width_of(against, SIZE) + 0.2)),
+        "continuous mAP": ("cosine", 0.66),
+    }
     groups = _published_groups(frame)
     name_width = max(width_of(str(row), SIZE) for row in frame.index) + 0.15
-    ours_width = (1.15 if several else 0.6, 0.62)  # mAP, continuous
+    ours_width = sum(width for _, width in heads.values())
     seeds_width, gap = 0.55, 0.3
     cell = max(0.58, 2.4 / (len(groups) * len(LENGTHS)))
     ours_left = MARGIN + name_width
-    ours_right = ours_left + len(lengths) * sum(ours_width) + seeds_width
+    ours_right = ours_left + len(lengths) * ours_width + seeds_width
     right_left = ours_right + gap
     width = right_left + len(groups) * len(LENGTHS) * cell + MARGIN
 
-    heading = _heading(frame)
-    right_head = wrap(heading, width - MARGIN - right_left, SIZE, bold=True)
+    right_head = wrap(_heading(frame), width - MARGIN - right_left, SIZE, bold=True)
     ours_head = wrap(
-        f"ours: {frame.attrs.get('ours', '')}; {_seeds(frame, lengths)}", ours_right - ours_left, SIZE, bold=True
+        f"ours: {frame.attrs.get('ours', '')}\n{_seeds(frame, lengths)}", ours_right - ours_left, SIZE, bold=True
     )
     notes = "\n".join(filter(None, [*_legend(several), note, f"Published: {frame.attrs.get('published', '')}."]))
-    head_height = max(len(right_head), len(ours_head)) * 0.17 + 0.1
-    body = 0.5 + head_height + 3 * ROW + 0.04
+    body = 0.5 + max(len(right_head), len(ours_head)) * 0.17 + 0.1 + 0.5 + 2 * LINE + 0.14
     end = body + len(frame) * ROW
-    sheet = Mosaic(width, end + 0.2 + paragraph_height(width - 2 * MARGIN, notes, SIZE) + 0.05)
+    notes_width = 0.95 * (width - 2 * MARGIN)  # on a screen, letters drawn on whole pixels are a little wider
+    sheet = Mosaic(width, end + 0.2 + paragraph_height(notes_width, notes, SIZE) + 0.05)
 
     sheet.text(MARGIN, 0.12, title, 12, weight="bold")
     sheet.axes.fill_between([right_left - 0.1, width - 0.05], 0.45, end + 0.06, color=tint(GREY, 0.1), lw=0)
     sheet.text(ours_left, 0.52, "\n".join(ours_head), SIZE, weight="bold")
     sheet.text(right_left, 0.52, "\n".join(right_head), SIZE, color=GREY, style="italic", weight="bold")
     columns: list[tuple[float, str]] = []  # right edge of a column, name
-    x, y = ours_left, 0.5 + head_height
+    x, y = ours_left, body - 2 * LINE - 0.12  # the top of the columns' names
     for bits in lengths:
-        _span(sheet, x + 0.1, x + sum(ours_width) - 0.08, y + ROW, f"{bits} bits", weight="bold")
-        for part, name in zip(ours_width, ("mAP", "continuous mAP"), strict=True):
-            x += part
+        _span(sheet, x + 0.1, x + ours_width - 0.08, y - 0.27, f"{bits} bits", weight="bold")
+        for name, (head, column_width) in heads.items():
+            x += column_width
             columns.append((x - 0.08, f"{bits} bits: {name}"))
-            heads = {"mAP": "mAP ± s.d." if several else "mAP", "continuous mAP": "cosine"}
-            sheet.text(x - 0.08, y + 2 * ROW, heads[name], SIZE, ha="right")
-    sheet.text(ours_right - 0.05, y + 2 * ROW, "seeds", SIZE, ha="right")
+            sheet.text(x - 0.08, y, head, SIZE, ha="right", multialignment="right")
+    sheet.text(ours_right - 0.05, y, "seeds", SIZE, ha="right")
     x = right_left
     for group, names in groups.items():
-        _span(sheet, x + 0.06, x + cell * len(names) - 0.06, y + ROW, group, color=GREY, style="italic")
+        _span(sheet, x + 0.06, x + cell * len(names) - 0.06, y - 0.27, group, color=GREY, style="italic")
         for name in names:
             x += cell
             columns.append((x - 0.08, name))
-            sheet.text(x - 0.08, y + 2 * ROW, name.split(", ")[-1], SIZE, ha="right", color=GREY, style="italic")
-    for level, weight in ((body - 0.06, 1.0), (end + 0.02, 1.0)):
-        sheet.axes.plot([MARGIN, width - MARGIN], [level, level], color=GREY, lw=weight)
+            sheet.text(x - 0.08, y, name.split(", ")[-1], SIZE, ha="right", color=GREY, style="italic")
+    for level in (body - 0.06, end + 0.02):
+        sheet.axes.plot([MARGIN, width - MARGIN], [level, level], color=GREY, lw=1.0)
 
     for i, (row, values) in enumerate(frame.iterrows()):
-        y = body + (i + 0.5) * ROW + 0.045
+        y = body + i * ROW + 0.17
         sheet.text(MARGIN, y, str(row), SIZE, va="baseline")
         seeds = [int(values[f"{bits} bits: seeds"]) for bits in lengths]
         shown = str(seeds[0]) if len(set(seeds)) == 1 else "/".join(map(str, seeds))
@@ -159,7 +183,9 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
             if name.endswith(": mAP") and several and _among_best(frame, name, values[name]):
                 look["weight"] = "bold"
             sheet.text(x, y, _cell_text(name, values), SIZE, ha="right", va="baseline", **look)
-    sheet.paragraph(MARGIN, end + 0.16, width - 2 * MARGIN, notes, SIZE)
+            if limits := _limits_text(name, values):
+                sheet.text(x, y + LINE, limits, SMALL, ha="right", va="baseline", color=GREY)
+    sheet.paragraph(MARGIN, end + 0.16, notes_width, notes, SIZE)
     if frame.attrs.get("smoke") or "remark" in frame.columns:
         stamp(sheet.figure)
     return sheet.figure
@@ -193,7 +219,12 @@ def _seeds(frame: pd.DataFrame, lengths: Sequence[int]) -> str:
 
 
 def _legend(several: bool) -> list[str]:
-    lines = ["cosine: mAP of the continuous outputs, before binarising."]
+    lines = [
+        f"[ ]: {LEVEL:.0%} bootstrap interval over the queries, paired for differences. It covers which queries were"
+        " drawn, not training seeds, nor the database: clear of 0, it tells these trained models apart, not yet the"
+        " methods.",
+        "cosine: mAP of the continuous outputs, before binarising.",
+    ]
     if several:
         lines.append("± sample standard deviation over seeds. Bold: the best mean and those within a deviation of it.")
     return lines
@@ -210,6 +241,23 @@ def _among_best(frame: pd.DataFrame, name: str, value: float) -> bool:
 def _cell_text(name: str, values: pd.Series) -> str:
     if pd.isna(values[name]):
         return "–"
+    if name.endswith(": difference"):
+        return _signed(values[name])
     text = f"{values[name]:.3f}"
     deviation = values.get(name.replace(": mAP", ": deviation")) if name.endswith(": mAP") else None
     return text if deviation is None or pd.isna(deviation) else f"{text} ± {deviation:.3f}"
+
+
+def _limits_text(name: str, values: pd.Series) -> str:
+    """The interval under a number of ours; empty where it has none."""
+    if name.endswith(": difference"):
+        low, high, written = values[f"{name} low"], values[f"{name} high"], _signed
+    elif name.endswith(": mAP"):
+        low, high, written = values[re.sub("mAP$", "low", name)], values[re.sub("mAP$", "high", name)], "{:.3f}".format
+    else:
+        return ""
+    return "" if pd.isna(low) else f"[{written(low)}, {written(high)}]"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")

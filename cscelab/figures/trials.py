@@ -9,9 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from cscelab.bootstrap import difference
 from cscelab.codes import hamming_distance
+from cscelab.compare import average_precision
 from cscelab.dsf import band, dynamic_sign, learned_threshold, sign
-from cscelab.evaluate import mean_average_precision
+from cscelab.evaluate import evaluate
 from cscelab.experiment import Run
 from cscelab.losses import balance_loss, quantization_loss
 
@@ -107,6 +109,7 @@ def imbalance(codes: Tensor) -> float:
 def threshold_effect(run: Run) -> dict[str, float]:
     """What the dynamic sign of a run changed against plain sign on the same values; shares are over the database.
 
+    "gain": mAP of the dynamic sign minus that of plain, "gain, low" and "high" its 95% interval over the queries.
     Raises ValueError where the run's method has no threshold.
     """
     codes = run.codes
@@ -115,6 +118,8 @@ def threshold_effect(run: Run) -> dict[str, float]:
     values, dynamic = torch.from_numpy(codes["database_values"]), torch.from_numpy(codes["database_codes"])
     plain, thresholds = sign(values), torch.from_numpy(codes["database_thresholds"])[:, None]
     flipped = dynamic != plain
+    plain_ap = _plain_sign_ap(run)
+    gain = difference(average_precision([run]), plain_ap)
     return {
         "mean threshold": float(thresholds.mean()),
         "bits in band": float(band(values, thresholds).float().mean()),
@@ -122,16 +127,24 @@ def threshold_effect(run: Run) -> dict[str, float]:
         "images changed": float(flipped.any(dim=1).float().mean()),
         "imbalance, plain": imbalance(plain),
         "imbalance, dynamic": imbalance(dynamic),
-        "mAP, plain": plain_sign_map(run),
+        "mAP, plain": float(plain_ap.mean()),
         "mAP, dynamic": run.mean_average_precision,
+        "gain": float(gain.value),
+        "gain, low": float(gain.low),
+        "gain, high": float(gain.high),
     }
 
 
 def plain_sign_map(run: Run) -> float:
     """mAP of a run's values binarised by plain sign, with the run's own measure."""
+    return float(_plain_sign_ap(run).mean())
+
+
+def _plain_sign_ap(run: Run) -> np.ndarray:
+    """The same before the mean, (Q,)."""
     codes = run.codes
     query, database = (np.where(codes[f"{split}_values"] > 0, 1, -1) for split in ("query", "database"))
-    return mean_average_precision(
+    return evaluate(
         query, codes["query_labels"], database, codes["database_labels"],
         k=run.experiment.map_at, query_ids=codes["query_ids"], database_ids=codes["database_ids"],
-    )  # fmt: skip
+    ).average_precision  # fmt: skip

@@ -1,0 +1,208 @@
+"""ACG, NDCG and weighted AP of rankings full of ties, in closed form from histograms per number of shared labels.
+
+The grade of an item is the number of labels that it shares with the query; relevant items have a grade above 0.
+For one query, a bucket holds the n items at one distance, r of them relevant, with grades that sum to G; N_ items
+whose grades sum to G_ lie nearer; the depth cuts the ranking after t of the n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from cscelab.discounts import discount_between
+from cscelab.ranking import (
+    DENOMINATORS,
+    FROM_HISTOGRAMS,
+    START,
+    Buckets,
+    Histograms,
+    blocks,
+    buckets_of,
+    cut_of,
+    divisor,
+    harmonic_between,
+    kept_relevant,
+    nearer,
+    over_kept,
+    ratio,
+)
+
+GAINS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "exponential": lambda grades: np.exp2(grades, dtype=np.float64) - 1.0,
+    "linear": lambda grades: np.asarray(grades, dtype=np.float64),
+}
+
+SumBetween = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def average_cumulative_gain(counts: Histograms, n: int, ties: str = "expected") -> np.ndarray:
+    """ACG@n of every query, (Q,): the sum of the grades of the first n items over n.
+
+    A ranking shorter than n is still divided by n, as precision@n is. ties: "expected" is the mean over all orders
+    of tied items, "best" and "worst" the largest and smallest value that an order gives, each query on its own.
+    Raises ValueError for ties by index, for histograms without grades and for n < 1.
+    """
+    _check(counts, ties, "n", n)
+
+    def total(part: Histograms) -> np.ndarray:
+        graded = _graded(part)
+        return _gain_sums(ties, buckets_of(part, n), graded, _grades(graded), lambda before, taken: taken)
+
+    return _by_block(counts, total) / n
+
+
+def ndcg(counts: Histograms, n: int | None = None, ties: str = "expected", gain: str = "exponential") -> np.ndarray:
+    """NDCG@n of every query, (Q,), 0 where nothing is relevant; n=None takes the whole ranking.
+
+    DCG@n = sum_{j<=n} gain(grade_j) / log2(1+j), with gain(g) = 2^g - 1 ("exponential") or g ("linear"), over the
+    DCG@n of the query's items in order of falling grade. ties and errors as in `average_cumulative_gain`.
+    """
+    _check(counts, ties, "n", n)
+    check_gain(gain)
+
+    def normalised(part: Histograms) -> np.ndarray:
+        graded = _graded(part)
+        gains = GAINS[gain](_grades(graded))
+        # In the ideal order all items are one bucket, at its best.
+        together = Histograms(*(h.sum(axis=-1, keepdims=True) for h in (part.items, part.relevant, graded)))
+        ideal = _gain_sums("best", buckets_of(together, n), _graded(together), gains, discount_between)
+        return ratio(_gain_sums(ties, buckets_of(part, n), graded, gains, discount_between), ideal)
+
+    return _by_block(counts, normalised)
+
+
+def weighted_average_precision(
+    counts: Histograms, k: int | None = None, ties: str = "expected", denominator: str = "retrieved"
+) -> np.ndarray:
+    """Weighted AP@k of every query, (Q,), 0 where nothing is relevant; k=None takes the whole ranking.
+
+    (1/D) sum_{j<=k} [grade_j > 0] ACG@j, the weighted mAP of Zhao et al., "Deep semantic ranking based hashing"
+    (CVPR 2015), where D is the number of relevant items in the top k ("retrieved"), min(k, N) ("capped") or N
+    ("relevant"), N all relevant items. ties and errors as in `average_cumulative_gain`.
+    """
+    _check(counts, ties, "k", k)
+    if denominator not in DENOMINATORS:
+        raise ValueError(f"unknown denominator {denominator!r}; choose from {', '.join(DENOMINATORS)}")
+
+    def average(part: Histograms) -> np.ndarray:
+        buckets, grades = buckets_of(part, k), _grades_of(_graded(part))
+        sums = _precision_sums(ties, buckets, grades)
+        if denominator == "retrieved":
+            return _divided_by_retrieved(ties, sums, buckets, grades)
+        return ratio(sums.sum(axis=1), divisor(denominator, part.n_relevant, k))
+
+    return _by_block(counts, average)
+
+
+class _Grades(NamedTuple):
+    """What the module's first lines call G and G_, (Q, D), and how many items of a bucket have each grade."""
+
+    total: np.ndarray
+    before: np.ndarray
+    graded: np.ndarray  # (Q, G, D): [:, g-1] counts grade g
+
+
+def _grades_of(graded: np.ndarray) -> _Grades:
+    total = np.einsum("qgd,g->qd", graded, _grades(graded))
+    return _Grades(total, nearer(total), graded)
+
+
+def _grades(graded: np.ndarray) -> np.ndarray:
+    return np.arange(1, graded.shape[1] + 1)
+
+
+def _runs(ties: str, b: Buckets, graded: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """The relevant items among the first t of each bucket as runs of one grade: (grade, items before it, length).
+
+    Best: the highest grades first, then the items of grade 0; worst: grade 0 first, then the lowest grades. With a
+    discount that falls with the rank, exchanging two neighbours towards this order never makes a sum of gains
+    smaller (best) or larger (worst). Weighted AP too: a relevant item that trades places with the irrelevant one
+    before it keeps its cumulative grade and lowers its rank, and the sum for m relevant ones at fixed ranks is
+    sum_i grade_i sum_{j>=i} 1/rank_j, whose weights fall with i.
+    """
+    left = np.minimum(b.r, b.t) if ties == "best" else np.maximum(0, b.t - (b.n - b.r))
+    start = b.before if ties == "best" else b.before + b.t - left
+    for grade in _grades(graded)[:: -1 if ties == "best" else 1]:
+        length = np.minimum(graded[:, grade - 1], left)
+        yield int(grade), start, length
+        start, left = start + length, left - length
+
+
+def _gain_sums(ties: str, b: Buckets, graded: np.ndarray, gains: np.ndarray, sum_between: SumBetween) -> np.ndarray:
+    """Sum (Q,) of gain x discount over the top n; `sum_between` sums the discounts of consecutive ranks."""
+    if ties == "expected":
+        mean = ratio(np.einsum("qgd,g->qd", graded, gains), b.n)
+        return (mean * sum_between(b.before, b.t)).sum(axis=1)
+    total = np.zeros(b.n.shape)
+    for grade, start, length in _runs(ties, b, graded):
+        total += gains[grade - 1] * sum_between(start, length)
+    return total.sum(axis=1)
+
+
+def _precision_sums(ties: str, b: Buckets, grades: _Grades) -> np.ndarray:
+    """What the first t of a bucket add to sum [grade_j > 0] ACG@j: the mean over its orders, or an extreme."""
+    if ties == "expected":
+        # At the i-th place E[rel_i] = r/n, E[rel_i grade_i] = G/n and E[rel_i grade_j] = (r-1) G / (n (n-1)), so
+        # the sum is (1/n) sum_{i=1..t} [r G_ + G + (i-1) G (r-1)/(n-1)] / (N_+i); sum (i-1)/(N_+i) = t - (N_+1) A.
+        stretch = harmonic_between(b.before, b.t)  # A
+        earlier_ties = grades.total * ratio(b.r - 1, b.n - 1) * (b.t - (b.before + 1) * stretch)
+        return ratio((b.r * grades.before + grades.total) * stretch + earlier_ties, b.n)
+    total, held = np.zeros(b.r.shape), grades.before
+    for grade, start, length in _runs(ties, b, grades.graded):
+        # sum_{i=1..c} (C + i g) / (s+i), c items of grade g behind s items whose grades sum to C
+        total += grade * length + (held - grade * start) * harmonic_between(start, length)
+        held = held + grade * length
+    return total
+
+
+def _divided_by_retrieved(ties: str, sums: np.ndarray, b: Buckets, grades: _Grades) -> np.ndarray:
+    """The sums (Q, D) over the relevant items retrieved, (Q,). A bucket cut by k can hold more or fewer of them."""
+    whole = b.t == b.n
+    total = np.where(whole, sums, 0.0).sum(axis=1)
+    result = ratio(total, np.where(whole, b.r, 0).sum(axis=1))
+    rows, columns = cut_of(b)
+    result[rows] = START[ties]
+    for part, m, possible in kept_relevant(ties, Buckets(*(counts[rows, columns] for counts in b))):
+        queries, at = rows[part], columns[part]
+        cut = Buckets(*(counts[queries, at][:, None] for counts in b))  # (Q, D) -> (q, 1)
+        # The t kept, m of them relevant, are a bucket of their own.
+        mass = m * ratio(grades.total, b.r)[queries, at][:, None]
+        kept = _Grades(mass, grades.before[queries, at][:, None], grades.graded[queries, :, at][:, :, None])
+        added = _precision_sums(ties, cut._replace(n=cut.t, r=m), kept)
+        values = ratio(total[queries, None] + added, cut.relevant_before + m)
+        result[queries] = over_kept(ties, result[queries], values, m, possible, cut)
+    return result
+
+
+def _by_block(counts: Histograms, measure: Callable[[Histograms], np.ndarray]) -> np.ndarray:
+    """measure (Q,) over runs of queries, so that temporaries stay small however many queries there are."""
+    parts = [measure(counts[rows]) for rows in blocks(len(counts), counts.items.shape[1])]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _check(counts: Histograms, ties: str, name: str, depth: int | None) -> None:
+    if ties not in FROM_HISTOGRAMS:
+        raise ValueError(f"ties={ties!r} cannot be had from histograms; choose from {', '.join(FROM_HISTOGRAMS)}")
+    _graded(counts)
+    check_depth(name, depth)
+
+
+def _graded(counts: Histograms) -> np.ndarray:
+    if counts.graded is None:
+        raise ValueError("these histograms have no grades; count them from multi-hot labels (one column a label)")
+    return counts.graded
+
+
+def check_depth(name: str, depth: int | None) -> None:
+    """Raises ValueError unless the depth is None or at least 1."""
+    if depth is not None and depth < 1:
+        raise ValueError(f"{name}={depth} ranks nothing; expected an integer of at least 1")
+
+
+def check_gain(gain: str) -> None:
+    """Raises ValueError unless GAINS has the gain."""
+    if gain not in GAINS:
+        raise ValueError(f"unknown gain {gain!r}; choose from {', '.join(GAINS)}")

@@ -1,0 +1,146 @@
+"""What evaluation accepts: codes, labels and ids in any usual writing, checked, and told apart in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+
+from cscelab.codes import as_signs, pack, unpack
+
+Array = np.ndarray | torch.Tensor
+
+
+def one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least}")
+    return int(value)
+
+
+def depth(name: str, value: Any) -> int | None:
+    """A depth of the ranking, None for the whole of it."""
+    return None if value is None else whole_number(name, value)
+
+
+def as_numpy(name: str, array: Any) -> np.ndarray:
+    """Numbers as a NumPy array, not copied where they are one (a memory-mapped file stays on disk)."""
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu()
+        array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} are of type {array.dtype}; expected an array of numbers: convert them")
+    return array
+
+
+def code_bits(side: str, codes: Any, bits: int | None) -> tuple[int, bool]:
+    """(K, whether these are packed bytes) of codes (N, K) or packed uint8 (N, ceil(K/8)) with `bits`."""
+    shape, is_byte = tuple(codes.shape), str(codes.dtype).endswith("uint8")
+    if len(shape) != 2 or shape[1] == 0:
+        raise ValueError(
+            f"{side} codes: codes of shape {shape}; expected (N, K), a row of K >= 1 bits each: reshape them"
+        )
+    # One uint8 column of 0 and 1 with bits=1 is a code written out: packed, its bit would be 128.
+    packed = is_byte and bits is not None and shape[1] == -(-bits // 8) and (shape[1] != bits or codes[:].max() > 1)
+    if bits is not None and not packed and shape[1] != bits:
+        raise ValueError(f"{side} codes have {shape[1]} columns, but bits={bits}; give codes of {bits} bits")
+    return (bits if packed and bits is not None else shape[1]), packed
+
+
+def packed_codes(side: str, codes: Array, bits: int, packed: bool, zeros: set[int] | None = None) -> np.ndarray:
+    """uint8 (n, ceil(K/8)) from a piece of a side's codes, checked; packed on the device where they are.
+
+    zeros: what has stood for the lower bit in earlier pieces, 0 or -1; one side's codes hold one of them.
+    """
+    try:
+        if packed:
+            array = as_numpy(f"{side} codes", codes)
+            filling = array.shape[1] * 8 - bits
+            if filling and (array[:, -1] & ((1 << filling) - 1)).any():
+                unpack(array, bits)  # says what is wrong
+            return array
+        if isinstance(codes, torch.Tensor) and codes.device.type != "cpu":
+            return pack(codes).cpu().numpy()
+        array = as_numpy(f"{side} codes", codes)
+        ones = array == 1
+        if array.dtype.kind == "b":
+            return np.packbits(ones, axis=1)
+        n_minus = int(np.count_nonzero(array == -1)) if array.dtype.kind in "if" else 0
+        n_lower = n_minus or int(np.count_nonzero(array == 0))
+        if np.count_nonzero(ones) + n_lower != array.size:
+            as_signs(array)  # says what is wrong
+        if n_lower and zeros is not None:
+            zeros.add(-1 if n_minus else 0)
+            if len(zeros) > 1:
+                raise ValueError("some rows are written in -1 and +1 and others in 0 and 1; expected one of the two")
+        return np.packbits(ones, axis=1)
+    except (ValueError, TypeError) as error:
+        hint = "; packed uint8 codes need bits=, their number of bits" if "uint8" in str(codes.dtype) else ""
+        raise ValueError(f"{side} codes: {error}{hint if not packed else ''}") from None
+
+
+def checked_labels(side: str, labels: Array, n_rows: int) -> np.ndarray:
+    """Class ids int64 (n,) or multi-hot bool (n, C)."""
+    array = as_numpy(f"{side} labels", labels)
+    if array.ndim not in (1, 2) or len(array) != n_rows:
+        expected = f"{n_rows} class ids ({n_rows},) or multi-hot ({n_rows}, C), one row for each item"
+        raise ValueError(f"{side} labels have shape {array.shape}; expected {expected}")
+    if array.ndim == 2:
+        multi_hot = array.astype(bool, copy=False)
+        if array.dtype.kind != "b" and not (array == multi_hot).all():
+            raise ValueError(
+                f"{side} labels (N, C) hold other values than 0 and 1; give class ids as (N,) or multi-hot"
+            )
+        return multi_hot
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.round(array))).all():
+        raise ValueError(f"{side} labels hold NaN or fractions; expected whole class ids (N,)")
+    return array.astype(np.int64, copy=False)
+
+
+def checked_ids(side: str, ids: Array, n_rows: int) -> np.ndarray:
+    array = as_numpy(f"{side} ids", ids)
+    if array.shape != (n_rows,) or array.dtype.kind not in "iu":
+        raise ValueError(f"{side} ids are {array.dtype} {array.shape}; expected whole numbers ({n_rows},)")
+    return array.astype(np.int64, copy=False)
+
+
+def rows_alike(side: str, values: Array | None, n_codes: int) -> Array:
+    """The values, where there is one row for each code."""
+    if values is None:
+        raise ValueError(f"{side}_values are missing; give the values of both queries and database, or neither")
+    if len(values) != n_codes:
+        raise ValueError(f"{len(values)} {side} values came with {n_codes} codes; give one row for each")
+    return values
+
+
+def checked_values(side: str, values: Any) -> np.ndarray:
+    """Real values float64 (n, D), finite."""
+    array = as_numpy(f"{side} values", values)
+    if array.ndim != 2 or array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{side} values of shape {array.shape}; expected finite numbers (N, K), no NaN or infinity")
+    return array.astype(np.float64)
+
+
+def same_kind(query_labels: Array, database_labels: Array) -> None:
+    shapes = tuple(query_labels.shape), tuple(database_labels.shape)
+    if shapes[0][1:] != shapes[1][1:]:
+        raise ValueError(
+            f"query labels {shapes[0]} and database labels {shapes[1]} differ in kind; "
+            "expected class ids (N,) for both or multi-hot (N, C) of the same classes for both"
+        )
+
+
+def same_width(unit: str, query: int, database: int) -> None:
+    if query != database:
+        raise ValueError(
+            f"queries have {query} {unit} and the database {database} {unit}; expected the same for both: "
+            "encode both with one model"
+        )
