@@ -97,21 +97,21 @@ def _count(planes, labels, valid, masks, starts, rows, self_starts, self_items, 
     for tile in range(n_tiles):
         for q in range(first, last):
             wanted = rows[starts[q] : starts[q + 1]]
-            _keep(valid[tile], tile, self_items[self_starts[q] : self_starts[q + 1]], present)
+            keep(valid[tile], tile, self_items[self_starts[q] : self_starts[q + 1]], present)
             _sum_planes(planes[tile], masks[q], counter, carry)
             _split(counter, n_planes - 3, present, stack, items[q])
             if n_grades == 1:
-                _any_label(labels[tile], wanted, present, relevant)
+                any_label(labels[tile], wanted, present, relevant)
                 _split(counter, n_planes - 3, relevant, stack, graded[q, 0])
             else:
-                n_bits = _sum_labels(labels[tile], wanted, shared, carry)
+                n_bits = sum_labels(labels[tile], wanted, shared, carry)
                 for grade in range(1, wanted.size + 1):
                     _exactly(shared, n_bits, grade, present, relevant)
                     _split(counter, n_planes - 3, relevant, stack, graded[q, grade - 1])
 
 
 @njit(nogil=True, cache=True)
-def _keep(valid, tile, left_out, present):  # type: ignore[no-untyped-def]
+def keep(valid, tile, left_out, present):  # type: ignore[no-untyped-def]
     """present: the items of the tile but for those left out."""
     width = valid.size
     for w in range(width):
@@ -123,7 +123,7 @@ def _keep(valid, tile, left_out, present):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _any_label(labels, wanted, present, relevant):  # type: ignore[no-untyped-def]
+def any_label(labels, wanted, present, relevant):  # type: ignore[no-untyped-def]
     relevant[:] = 0
     for row in wanted:
         for w in range(present.size):
@@ -133,7 +133,7 @@ def _any_label(labels, wanted, present, relevant):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _sum_labels(labels, wanted, shared, carry):  # type: ignore[no-untyped-def]
+def sum_labels(labels, wanted, shared, carry):  # type: ignore[no-untyped-def]
     """The number of wanted labels of each item, as planes; returns how many planes it took."""
     n_bits = 0
     while (1 << n_bits) <= wanted.size:

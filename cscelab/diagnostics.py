@@ -13,7 +13,7 @@ from cscelab.ranking import Histograms, ratio
 from cscelab.shards import Alone
 from cscelab.sides import Database, Queries
 
-_MOST_DISTINCT_BYTES = 2**25  # of distinct codes that are remembered
+_MOST_DISTINCT_BYTES = 2**23  # of distinct codes that are remembered
 
 
 @dataclass(frozen=True, eq=False)

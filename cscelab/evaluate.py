@@ -10,7 +10,7 @@ The database may be arrays, memory-mapped ones too, or in place of codes and lab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,11 +19,11 @@ from cscelab import inputs, measures
 from cscelab.cosine import ValuedSide, rank_by_cosine, valued_side
 from cscelab.diagnostics import CodeStatistics, quantization_error
 from cscelab.inputs import Array
-from cscelab.ranking import DENOMINATORS, FROM_HISTOGRAMS, TIES, Histograms
+from cscelab.ranking import DENOMINATORS, FROM_HISTOGRAMS, TIES, Histograms, between
 from cscelab.report import Report
 from cscelab.shards import Alone, World
 from cscelab.sides import Database, Queries, two_sides
-from cscelab.tally import by_index, tally
+from cscelab.tally import Places, by_index, graded_by_index, tally
 
 Ties = Literal["expected", "index", "best", "worst"]
 Denominator = Literal["retrieved", "capped", "relevant"]
@@ -62,9 +62,11 @@ def mean_average_precision(
         )
     counts, earlier = _counts(queries, database, parts)
     if ties == "index":
-        ap = by_index(queries, database, counts, earlier, [k], parts)[k][denominator]
+        found = by_index(queries, database, Places(counts, earlier, queries.bits), [k], parts)[k][denominator]
+        worst, best = (measures.average_precision(counts, k, policy, denominator) for policy in ("worst", "best"))
+        ap = between(found, worst, best)
     else:
-        ap = measures.average_precisions(counts, k, denominator, [ties])[ties]
+        ap = measures.average_precision(counts, k, ties, denominator)
     if empty == "drop":
         ap = ap[counts.n_relevant > 0]
         if not len(ap):
@@ -120,14 +122,14 @@ def evaluate(
     statistics = CodeStatistics(queries.bits)
     counts, earlier = _counts(queries, database, parts, queries.labels.ndim == 2, statistics)
     statistics.join(parts)
-    ordered: Mapping[int | None, measures.ByDenominator] = {}
+    ordered = None
     if "index" in ties and all(parts.gather(database.again)):
-        ordered = by_index(queries, database, counts, earlier, ks, parts)
+        ordered = _ordered(queries, database, Places(counts, earlier, queries.bits), ks, depths, parts)
     maps = list(measures.mean_average_precisions(counts, ks, ties, ordered))
     at_depths = list(measures.at_depths(counts, depths))
-    shared = list(measures.graded_measures(counts, ks, depths))
+    shared = list(measures.graded_measures(counts, ks, depths, ties, ordered))
     near = list(measures.within_radius(counts, radii))
-    ap = measures.average_precisions(counts, ks[0], "retrieved", ["expected"])["expected"]
+    ap = measures.average_precision(counts, ks[0], "expected", "retrieved")
     classes = measures.per_class(ap, queries.labels, ks[0])
     error, cosine = None, []
     if values is not None:
@@ -164,6 +166,17 @@ def _counts(
     if not counts.items.any():
         raise ValueError("the database is empty: it held no item but the queries themselves; give at least one row")
     return counts, earlier
+
+
+def _ordered(
+    queries: Queries, database: Database, places: Places, ks: Sequence[int | None], depths: Sequence[int], parts: Alone
+) -> measures.Ordered:
+    ap = by_index(queries, database, places, ks, parts)
+    if places.counts.graded is None:
+        return measures.Ordered(ap)
+    deepest = max(measures.reached(places.counts, depths), default=0)
+    ranked, weighted = graded_by_index(queries, database, places, ks, deepest, parts)
+    return measures.Ordered(ap, weighted, ranked)
 
 
 def _values(

@@ -66,12 +66,27 @@ def ndcg(counts: Histograms, n: int | None = None, ties: str = "expected", gain:
     def normalised(part: Histograms) -> np.ndarray:
         graded = _graded(part)
         gains = GAINS[gain](_grades(graded))
-        # In the ideal order all items are one bucket, at its best.
-        together = Histograms(*(h.sum(axis=-1, keepdims=True) for h in (part.items, part.relevant, graded)))
-        ideal = _gain_sums("best", buckets_of(together, n), _graded(together), gains, discount_between)
-        return ratio(_gain_sums(ties, buckets_of(part, n), graded, gains, discount_between), ideal)
+        dcg = _gain_sums(ties, buckets_of(part, n), graded, gains, discount_between)
+        return ratio(dcg, _ideal_dcg(part, n, gains))
 
     return _by_block(counts, normalised)
+
+
+def ndcg_of(ranked: np.ndarray, counts: Histograms, gain: str = "exponential") -> np.ndarray:
+    """NDCG@n (Q,) of grades in rank order, ranked (Q, n) int; counts hold the grades of the whole database."""
+    check_gain(gain)
+    discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
+
+    def ideal(part: Histograms) -> np.ndarray:
+        return _ideal_dcg(part, ranked.shape[1], GAINS[gain](_grades(_graded(part))))
+
+    return ratio(GAINS[gain](ranked) @ discounts, _by_block(counts, ideal))
+
+
+def _ideal_dcg(part: Histograms, n: int | None, gains: np.ndarray) -> np.ndarray:
+    """DCG@n in order of falling grade, where all items are one bucket, at its best."""
+    together = Histograms(*(h.sum(axis=-1, keepdims=True) for h in (part.items, part.relevant, _graded(part))))
+    return _gain_sums("best", buckets_of(together, n), _graded(together), gains, discount_between)
 
 
 def weighted_average_precision(

@@ -29,6 +29,16 @@ class Measure:
         return float((self.per_query if self.counted is None else self.per_query[self.counted]).mean())
 
 
+@dataclass(frozen=True, eq=False)
+class Ordered:
+    """What a walk in database order found: AP by k and denominator, and where labels are multi-hot weighted AP and the
+    grades of the first ranks (Q, n)."""
+
+    average_precision: Mapping[int | None, ByDenominator]
+    weighted: Mapping[int | None, ByDenominator] | None = None
+    ranked: np.ndarray | None = None
+
+
 class PRCurve(NamedTuple):
     """Recall and precision within each Hamming radius 0..K, (K+1,) each, averaged over the queries."""
 
@@ -40,33 +50,28 @@ def depth_name(measure: str, k: int | None) -> str:
     return f"{measure}@{'all' if k is None else k}"
 
 
-def average_precisions(
-    counts: Histograms, k: int | None, denominator: str, ties: Sequence[str]
-) -> dict[str, np.ndarray]:
-    """AP@k (Q,) under each of the policies that histograms know; the expected is held within worst and best."""
-    found = {}
-    if "expected" in ties:
-        found = {policy: ranking.average_precision(counts, k, policy, denominator) for policy in FROM_HISTOGRAMS}
-        found["expected"] = ranking.between(found["expected"], found["worst"], found["best"])
-    return {
-        policy: found[policy] if found else ranking.average_precision(counts, k, policy, denominator)
-        for policy in ties
-        if policy in FROM_HISTOGRAMS
-    }
+def average_precision(counts: Histograms, k: int | None, ties: str, denominator: str) -> np.ndarray:
+    """`ranking.average_precision` (Q,), the expected one held within the worst and the best."""
+    if ties != "expected":
+        return ranking.average_precision(counts, k, ties, denominator)
+    expected, worst, best = (
+        ranking.average_precision(counts, k, p, denominator) for p in ("expected", "worst", "best")
+    )
+    return ranking.between(expected, worst, best)
 
 
 def mean_average_precisions(
-    counts: Histograms, ks: Sequence[int | None], ties: Sequence[str], ordered: Mapping[int | None, ByDenominator]
+    counts: Histograms, ks: Sequence[int | None], ties: Sequence[str], ordered: Ordered | None
 ) -> Iterator[Measure]:
-    """mAP@k by k, policy and denominator; ordered: AP by k and denominator with ties by index, where it is known."""
+    """mAP@k by k, policy and denominator."""
     for k in dict.fromkeys(ks):
-        found = {name: average_precisions(counts, k, name, ties) for name in DENOMINATORS}
-        for policy in (policy for policy in TIES if policy in ties):
-            for name in DENOMINATORS:
-                if policy != "index":
-                    yield Measure(depth_name("mAP", k), policy, name, found[name][policy])
-                elif ordered:
-                    yield Measure(depth_name("mAP", k), policy, name, ordered[k][name])
+        by_name = {}
+        for name in DENOMINATORS:
+            found = {policy: ranking.average_precision(counts, k, policy, name) for policy in FROM_HISTOGRAMS}
+            if ordered is not None:
+                found["index"] = ordered.average_precision[k][name]
+            by_name[name] = list(_by_policy(depth_name("mAP", k), name, found, ties))
+        yield from (one for same_policy in zip(*by_name.values(), strict=True) for one in same_policy)
 
 
 def at_depths(counts: Histograms, depths: Sequence[int]) -> Iterator[Measure]:
@@ -82,19 +87,34 @@ def reached(counts: Histograms, depths: Sequence[int]) -> list[int]:
     return [n for n in depths if n <= shortest]
 
 
-def graded_measures(counts: Histograms, ks: Sequence[int | None], depths: Sequence[int]) -> Iterator[Measure]:
+def graded_measures(
+    counts: Histograms, ks: Sequence[int | None], depths: Sequence[int], ties: Sequence[str], ordered: Ordered | None
+) -> Iterator[Measure]:
     """ACG@n, NDCG@n and weighted mAP@k where the histograms tell the number of shared labels."""
     if counts.graded is None:
         return
-    for ties in FROM_HISTOGRAMS:
-        for n in reached(counts, depths):
-            yield Measure(f"ACG@{n}", ties, "n", graded.average_cumulative_gain(counts, n, ties))
-        for depth in (*reached(counts, depths), None):
-            yield Measure(depth_name("NDCG", depth), ties, "ideal", graded.ndcg(counts, depth, ties))
-        for k in dict.fromkeys(ks):
-            for name in DENOMINATORS:
-                values = graded.weighted_average_precision(counts, k, ties, name)
-                yield Measure(depth_name("weighted mAP", k), ties, name, values)
+    ranked = None if ordered is None else ordered.ranked
+    for n in (*reached(counts, depths), None):
+        found = {policy: graded.ndcg(counts, n, policy) for policy in FROM_HISTOGRAMS}
+        if n is not None:
+            gains = {policy: graded.average_cumulative_gain(counts, n, policy) for policy in FROM_HISTOGRAMS}
+            if ranked is not None:
+                found["index"] = graded.ndcg_of(ranked[:, :n], counts)
+                gains["index"] = ranked[:, :n].sum(axis=1) / n
+            yield from _by_policy(f"ACG@{n}", "n", gains, ties)
+        yield from _by_policy(depth_name("NDCG", n), "ideal", found, ties)
+    for k in dict.fromkeys(ks):
+        for name in DENOMINATORS:
+            found = {p: graded.weighted_average_precision(counts, k, p, name) for p in FROM_HISTOGRAMS}
+            if ordered is not None and ordered.weighted is not None:
+                found["index"] = ordered.weighted[k][name]
+            yield from _by_policy(depth_name("weighted mAP", k), name, found, ties)
+
+
+def _by_policy(name: str, divided_by: str, found: dict[str, np.ndarray], ties: Sequence[str]) -> Iterator[Measure]:
+    """One measure under each of the policies asked for. `found` has worst and best, and any other lies between them."""
+    for policy in (policy for policy in TIES if policy in ties and policy in found):
+        yield Measure(name, policy, divided_by, ranking.between(found[policy], found["worst"], found["best"]))
 
 
 def within_radius(counts: Histograms, radii: Sequence[int]) -> Iterator[Measure]:

@@ -38,8 +38,8 @@ class Alone:
     def histograms(self, mine: Histograms) -> tuple[Histograms, Histograms]:
         """Those of the whole database, and of the shards before this one."""
         items, relevant = self.sums(mine.items), self.sums(mine.relevant)
-        graded = None if mine.graded is None else self.sums(mine.graded)[0]
-        return Histograms(items[0], relevant[0], graded), Histograms(items[1], relevant[1])
+        graded = (None, None) if mine.graded is None else self.sums(mine.graded)
+        return Histograms(items[0], relevant[0], graded[0]), Histograms(items[1], relevant[1], graded[1])
 
 
 class World(Alone):

@@ -20,9 +20,9 @@ from cscelab.bitplanes import WORD, bit_planes, counted_rows, full_mask, query_m
 from cscelab.counting import Asked, Itself, Tiles
 from cscelab.inputs import Array
 
-_PIECE_BYTES = 2**24  # of codes and labels as they come, read and checked at once
-_BLOCK_BYTES = 2**25  # of bit planes and label planes, counted at once
-_BLOCK_ITEMS = 2**18
+_PIECE_BYTES = 2**23  # of codes and labels as they come, read and checked at once
+_BLOCK_BYTES = 2**24  # of bit planes and label planes, counted at once
+_BLOCK_ITEMS = 2**17
 _BLOCK_STEP = 8 * WORD
 
 
@@ -148,7 +148,8 @@ class Database:
     def blocks(self, queries: Queries, in_order: bool = False) -> Iterator[tuple[Tiles, Itself]]:
         """Pieces gathered into what the kernels count at once; in_order keeps the database's order within a block."""
         rows, columns = counted_rows(queries.bits), queries.columns
-        size = min(_BLOCK_ITEMS, 8 * _BLOCK_BYTES // (rows + len(columns) + WORD)) // _BLOCK_STEP * _BLOCK_STEP
+        n_labels = len(columns) if queries.labels.ndim == 1 else queries.labels.shape[1]
+        size = min(_BLOCK_ITEMS, 8 * _BLOCK_BYTES // (rows + n_labels + WORD)) // _BLOCK_STEP * _BLOCK_STEP
         for piece in _gathered(self.pieces(queries), max(size, _BLOCK_STEP)):
             if not in_order and piece.labels.ndim == 1:
                 # Items of a class lie together, so that most tiles hold nothing relevant and near codes.
@@ -245,9 +246,8 @@ def _joined(held: list[Piece]) -> Piece:
 def _label_planes(labels: np.ndarray, columns: np.ndarray, width: int) -> np.ndarray:
     """(T, len(columns), width): a set bit for each item that has the label."""
     if labels.ndim == 2:
-        bits = np.zeros((len(labels), max(1, len(columns))), bool)
-        bits[:, : len(columns)] = labels[:, columns]
-        return bit_planes(words_of(np.packbits(bits, axis=1, bitorder="little")), bits.shape[1], width)
+        words = words_of(np.packbits(labels, axis=1, bitorder="little"))
+        return bit_planes(words, labels.shape[1], width)[:, columns]
     rows = np.minimum(np.searchsorted(columns, labels), len(columns) - 1)
     item = np.flatnonzero(columns[rows] == labels)
     planes = np.zeros((-(-len(labels) // (WORD * width)), len(columns), width), np.uint64)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from cscelab import countingtorch
 from cscelab.counting import bins, count
 from cscelab.diagnostics import CodeStatistics
-from cscelab.ranking import DENOMINATORS, Histograms, average_precision, between, divisor, nearer, ratio
+from cscelab.ranking import DENOMINATORS, Histograms, divisor, nearer, ratio
 from cscelab.shards import Alone
 from cscelab.sides import Database, Queries
-from cscelab.walking import Walk
+from cscelab.walking import GradedWalk, Walk
 
 ByDenominator = dict[str, np.ndarray]
 
@@ -41,34 +42,76 @@ def tally(
     return Histograms(items, by_grade.sum(axis=1), by_grade if graded else None)
 
 
-def by_index(
-    queries: Queries,
-    database: Database,
-    counts: Histograms,
-    earlier: Histograms,
-    ks: Sequence[int | None],
-    shards: Alone,
-) -> dict[int | None, ByDenominator]:
-    """AP (Q,) by k and denominator with ties by database index, from a second pass over the database.
+@dataclass(frozen=True)
+class Places:
+    """What every item's rank is counted from: the whole database's histograms, and those of the shards before this."""
 
-    counts: of the whole database; earlier: of the shards before this one, whose items come first among the tied.
-    """
-    longest = max(1, int(counts.items.sum(axis=1).max(initial=0)))
-    depths = sorted({min(k or longest, longest) for k in ks})
-    seen, hits = (np.zeros((len(queries), bins(queries.bits)), np.int64) for _ in range(2))
-    seen[:, : queries.bits + 1] = nearer(counts.items) + earlier.items
-    hits[:, : queries.bits + 1] = nearer(counts.relevant) + earlier.relevant
-    walk = Walk(seen, hits, np.array(depths))
-    for tiles, itself in database.blocks(queries, in_order=True):
-        walk.add(tiles, queries.asked, itself)
-    walk.high, walk.low, walk.found = (shards.sums(part)[0] for part in (walk.high, walk.low, walk.found))
+    counts: Histograms
+    earlier: Histograms
+    bits: int
+
+    def before(self, counted: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+        """Of the items that rank before this part's first at each distance, (Q, bins): nearer ones and earlier ties."""
+        result = np.zeros((len(counted), bins(self.bits)), np.int64)
+        result[:, : self.bits + 1] = nearer(counted) + earlier
+        return result
+
+    @property
+    def longest(self) -> int:
+        return max(1, int(self.counts.items.sum(axis=1).max(initial=0)))
+
+    def depths(self, ks: Sequence[int | None]) -> list[int]:
+        """The different depths in increasing order, none beyond the longest ranking."""
+        return sorted({self.column_of(k) for k in ks})
+
+    def column_of(self, k: int | None) -> int:
+        return min(k or self.longest, self.longest)
+
+
+def by_index(
+    queries: Queries, database: Database, places: Places, ks: Sequence[int | None], shards: Alone
+) -> dict[int | None, ByDenominator]:
+    """AP (Q,) by k and denominator with ties by database index, from a second pass over the database."""
+    counts, earlier = places.counts, places.earlier
+    seen, hits = places.before(counts.items, earlier.items), places.before(counts.relevant, earlier.relevant)
+    walk = Walk(seen, hits, np.array(places.depths(ks)))
+    _pass(walk, queries, database, shards)
+    return _divided(walk, places, ks)
+
+
+def graded_by_index(
+    queries: Queries, database: Database, places: Places, ks: Sequence[int | None], n: int, shards: Alone
+) -> tuple[np.ndarray, dict[int | None, ByDenominator]]:
+    """Grades of the first n ranks (Q, n), and weighted AP (Q,) by k and denominator, with ties by database index."""
+    counts, earlier = places.counts, places.earlier
+    if counts.graded is None or earlier.graded is None:
+        raise ValueError("the histograms hold no grades; count them with graded=True")
+    grades = np.arange(1, counts.graded.shape[1] + 1)
+    gained, gained_earlier = (np.einsum("g,qgd->qd", grades, part) for part in (counts.graded, earlier.graded))
+    seen = places.before(counts.items, earlier.items)
+    walk = GradedWalk(seen, places.before(gained, gained_earlier), np.array(places.depths(ks)), n)
+    _pass(walk, queries, database, shards)
+    return walk.ranked, _divided(walk, places, ks)
+
+
+def _pass(walk: Walk | GradedWalk, queries: Queries, database: Database, shards: Alone) -> None:
+    """Takes the walk through this shard and joins it with those of the other ranks."""
+
+    def through() -> None:
+        for tiles, itself in database.blocks(queries, in_order=True):
+            walk.add(tiles, queries.asked, itself)
+
+    shards.attempt(through)
+    walk.join(lambda part: shards.sums(part)[0])
+
+
+def _divided(walk: Walk | GradedWalk, places: Places, ks: Sequence[int | None]) -> dict[int | None, ByDenominator]:
+    """Sums of (weighted) precisions over each denominator."""
     sums, found = walk.sums()
+    depths, n_relevant = places.depths(ks), places.counts.n_relevant
     result: dict[int | None, ByDenominator] = {}
     for k in ks:
-        column = depths.index(min(k or longest, longest))
-        result[k] = {}
-        for name in DENOMINATORS:
-            divided_by = found[:, column] if name == "retrieved" else divisor(name, counts.n_relevant, k)
-            worst, best = (average_precision(counts, k, ties, name) for ties in ("worst", "best"))
-            result[k][name] = between(ratio(sums[:, column], divided_by), worst, best)
+        column = depths.index(places.column_of(k))
+        by = {name: divisor(name, n_relevant, k) for name in DENOMINATORS} | {"retrieved": found[:, column]}
+        result[k] = {name: ratio(sums[:, column], by[name]) for name in DENOMINATORS}
     return result

@@ -7,13 +7,18 @@ last bit in whatever chunks or shards the database comes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 
 from cscelab.bitplanes import popcount
-from cscelab.counting import Asked, Itself, Tiles, _any_label, _keep, over_threads
+from cscelab.counting import Asked, Itself, Tiles, any_label, keep, over_threads, sum_labels
 
-_LOW = 27  # bits of a precision, 53 bits long, that go to the low of two sums
+_SCALE = 53  # bits after the point of a precision
+_LOW = 27  # of them that go to the low of two sums
+_LOW_BITS = (1 << _LOW) - 1
+_GRADED = 44  # bits after the point of a weighted precision, which may be as large as the number of labels
 
 
 class Walk:
@@ -23,6 +28,8 @@ class Walk:
     same distance; changed on the way. ks: (n,) increasing.
     """
 
+    scale = _SCALE
+
     def __init__(self, seen: np.ndarray, hits: np.ndarray, ks: np.ndarray) -> None:
         self.seen, self.hits, self.ks = seen, hits, ks
         self.high, self.low, self.found = (np.zeros((len(seen), len(ks)), np.int64) for _ in range(3))
@@ -31,17 +38,50 @@ class Walk:
         """The next items of the database."""
 
         def part(first: int, last: int) -> None:
-            _walk(
-                tiles.labels, tiles.valid, tiles.words, asked.words, asked.starts, asked.rows, *itself,
-                self.seen, self.hits, self.ks, self.high, self.low, self.found, first, last,
-            )  # fmt: skip
+            arrays = *self._given(tiles, asked, itself), self.hits, *self._kept()
+            _walk(*arrays, first, last)  # type: ignore[call-arg]
 
         over_threads(part, len(asked.words))
+
+    def join(self, total: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Takes in the walks through other shards: total sums an array over all of them."""
+        self.high, self.low, self.found = total(self.high), total(self.low), total(self.found)
 
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
         """S_k float64 and H_k int64, (Q, n) each."""
         high, low = np.cumsum(self.high, axis=1), np.cumsum(self.low, axis=1)
-        return high * 2.0 ** (_LOW - 53) + low * 2.0**-53, np.cumsum(self.found, axis=1)
+        return high * 2.0 ** (_LOW - self.scale) + low * 2.0**-self.scale, np.cumsum(self.found, axis=1)
+
+    def _given(self, tiles: Tiles, asked: Asked, itself: Itself) -> tuple[np.ndarray, ...]:
+        return tiles.labels, tiles.valid, tiles.words, asked.words, asked.starts, asked.rows, *itself, self.seen
+
+    def _kept(self) -> tuple[np.ndarray, ...]:
+        return self.ks, self.high, self.low, self.found
+
+
+class GradedWalk(Walk):
+    """The same walk for graded relevance: S_k sums the precisions that weigh items by their grades.
+
+    hits: the grades of the items at smaller distances, summed, and those of earlier shards at the same distance;
+    ranked (Q, n) int64: the grade at each of the first n ranks.
+    """
+
+    scale = _GRADED
+
+    def __init__(self, seen: np.ndarray, hits: np.ndarray, ks: np.ndarray, n: int) -> None:
+        super().__init__(seen, hits, ks)
+        self.ranked = np.zeros((len(seen), n), np.int64)
+
+    def add(self, tiles: Tiles, asked: Asked, itself: Itself) -> None:
+        def part(first: int, last: int) -> None:
+            arrays = *self._given(tiles, asked, itself), self.hits, *self._kept(), self.ranked
+            _walk_graded(*arrays, first, last)  # type: ignore[call-arg]
+
+        over_threads(part, len(asked.words))
+
+    def join(self, total: Callable[[np.ndarray], np.ndarray]) -> None:
+        super().join(total)
+        self.ranked = total(self.ranked)  # every rank of the ranking is known to one shard, and 0 to the others
 
 
 @njit(nogil=True, cache=True)
@@ -53,8 +93,8 @@ def _walk(  # type: ignore[no-untyped-def]
     present, relevant = np.zeros(width, np.uint64), np.zeros(width, np.uint64)
     for tile in range(n_tiles):
         for q in range(first, last):
-            _keep(valid[tile], tile, self_items[self_starts[q] : self_starts[q + 1]], present)
-            _any_label(labels[tile], rows[starts[q] : starts[q + 1]], present, relevant)
+            keep(valid[tile], tile, self_items[self_starts[q] : self_starts[q + 1]], present)
+            any_label(labels[tile], rows[starts[q] : starts[q + 1]], present, relevant)
             for w in range(width):
                 here, good = present[w], relevant[w]
                 item = (tile * width + w) * 64
@@ -72,10 +112,60 @@ def _walk(  # type: ignore[no-untyped-def]
                                 depth = 0
                                 while rank > ks[depth]:
                                     depth += 1
-                                precision = np.int64(hit / rank * 2.0**53)
-                                high[q, depth] += precision >> 27
-                                low[q, depth] += precision & 0x7FFFFFF
+                                precision = np.int64(hit / rank * 2.0**_SCALE)
+                                high[q, depth] += precision >> _LOW
+                                low[q, depth] += precision & _LOW_BITS
                                 found[q, depth] += 1
                     here >>= np.uint64(1)
                     good >>= np.uint64(1)
+                    item += 1
+
+
+@njit(nogil=True, cache=True)
+def _walk_graded(  # type: ignore[no-untyped-def]
+    labels, valid, words, asked, starts, rows, self_starts, self_items,
+    seen, gained, ks, high, low, found, ranked, first, last,
+):  # fmt: skip
+    n_tiles, width = valid.shape
+    n_words, deepest, n_ranked = words.shape[1], ks[-1], ranked.shape[1]
+    most_labels = 0
+    for q in range(first, last):
+        most_labels = max(most_labels, starts[q + 1] - starts[q])
+    n_bits = 1
+    while (1 << n_bits) <= most_labels:
+        n_bits += 1
+    shared = np.zeros((n_bits, width), np.uint64)
+    present, carry = np.zeros(width, np.uint64), np.zeros(width, np.uint64)
+    for tile in range(n_tiles):
+        for q in range(first, last):
+            keep(valid[tile], tile, self_items[self_starts[q] : self_starts[q + 1]], present)
+            n_bits = sum_labels(labels[tile], rows[starts[q] : starts[q + 1]], shared, carry)
+            for w in range(width):
+                here, item = present[w], (tile * width + w) * 64
+                bit = np.uint64(0)
+                while here:
+                    if here & np.uint64(1):
+                        distance = np.uint64(0)
+                        for c in range(n_words):
+                            distance += popcount(words[item, c] ^ asked[q, c])
+                        rank = seen[q, distance] + 1
+                        seen[q, distance] = rank
+                        grade = np.int64(0)
+                        for p in range(n_bits):
+                            grade += np.int64((shared[p, w] >> bit) & np.uint64(1)) << p
+                        if rank <= n_ranked:
+                            ranked[q, rank - 1] = grade
+                        if grade > 0:
+                            gain = gained[q, distance] + grade
+                            gained[q, distance] = gain
+                            if rank <= deepest:
+                                depth = 0
+                                while rank > ks[depth]:
+                                    depth += 1
+                                weighted = np.int64(gain / rank * 2.0**_GRADED)
+                                high[q, depth] += weighted >> _LOW
+                                low[q, depth] += weighted & _LOW_BITS
+                                found[q, depth] += 1
+                    here >>= np.uint64(1)
+                    bit += np.uint64(1)
                     item += 1

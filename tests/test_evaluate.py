@@ -412,7 +412,10 @@ BAD = [
     ({"query_labels": np.zeros((2, 2, 2))}, r"query labels have shape \(2, 2, 2\)"),
     ({"query_labels": np.array([0, np.nan])}, "query labels hold NaN or fractions"),
     ({"query_labels": np.array([0, 0.5])}, "query labels hold NaN or fractions"),
-    ({"query_labels": np.eye(2), "database_labels": np.array([[0, 1], [5, 0]])}, "database labels .* other values than 0 and 1"),
+    (
+        {"query_labels": np.eye(2), "database_labels": np.array([[0, 1], [5, 0]])},
+        "database labels .* other values than 0 and 1",
+    ),
     ({"query_labels": np.eye(2)}, "differ in kind"),
     ({"query_labels": np.eye(2), "database_labels": np.ones((2, 3))}, "differ in kind"),
     ({"query_ids": np.arange(2)}, "ids came for one side only"),

@@ -6,12 +6,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from graded_sorting import graded_by_sorting
 
 from cscelab import ranking
 from cscelab.discounts import TABLED, discount_between
+from cscelab.evaluate import evaluate
 from cscelab.graded import average_cumulative_gain, ndcg, weighted_average_precision
-from cscelab.graded_sorting import graded_by_sorting
-from cscelab.ranking import DENOMINATORS, Histograms
+from cscelab.ranking import DENOMINATORS, TIES, Histograms
 
 CLOSED_TIES = ("expected", "best", "worst")
 GAIN = {"exponential": lambda grade: 2.0**grade - 1, "linear": float}
@@ -232,7 +233,7 @@ def test_queries_are_independent_whatever_the_block(monkeypatch):
         lambda ties: weighted_average_precision(counts, 30, ties),
     ]  # fmt: skip
     whole = [measure(ties) for measure in measures for ties in CLOSED_TIES]
-    for module in ("cscelab.graded", "cscelab.graded_sorting"):
+    for module in ("cscelab.graded", "graded_sorting"):
         monkeypatch.setattr(f"{module}.blocks", lambda n_rows, width: (slice(i, i + 3) for i in range(0, n_rows, 3)))
     blocked = [measure(ties) for measure in measures for ties in CLOSED_TIES]
     np.testing.assert_allclose(blocked, whole, rtol=1e-14)
@@ -380,3 +381,30 @@ COUNTS = histograms([0, 1], [1, 2], 1)
 def test_errors_say_what_came_and_what_to_do(call, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         call()
+
+
+@pytest.mark.parametrize("k", [None, 40])
+def test_a_report_has_every_graded_measure_and_ties_by_index_equal_sorting(k):
+    rng = np.random.default_rng(11)
+    query, database = rng.integers(0, 2, (9, 7)), rng.integers(0, 2, (160, 7))
+    labels, their_labels = rng.random((9, 6)) < 0.5, rng.random((160, 6)) < 0.4
+    ids = rng.permutation(160)[:9], np.arange(160)
+    known = {"query_ids": ids[0], "database_ids": ids[1]}
+    report = evaluate(query, labels, database, their_labels, k=k, precision_at=(5, 50), **known)
+    distances = (query[:, None] != database[None]).sum(axis=2)
+    distances[ids[0][:, None] == ids[1]] = 8
+    grades = labels.astype(int) @ their_labels.T.astype(int)
+    for n in (5, 50):
+        sorted_ones = graded_by_sorting(distances, grades, n=n, k=k, bits=7)
+        acg, gain = report.measure(f"ACG@{n}", "index"), report.measure(f"NDCG@{n}", "index")
+        assert acg.per_query == pytest.approx(sorted_ones.average_cumulative_gain, abs=1e-12)
+        assert gain.per_query == pytest.approx(sorted_ones.ndcg, abs=1e-12)
+    for denominator in DENOMINATORS:
+        name = f"weighted mAP@{k or 'all'}"
+        found = {ties: report.measure(name, ties, denominator).per_query for ties in TIES}
+        assert found["index"] == pytest.approx(sorted_ones.weighted_average_precision[denominator], abs=1e-11)
+        assert (found["worst"] <= found["index"]).all()
+        assert (found["index"] <= found["best"]).all()
+        assert report.graded["index"][f"{name}, {denominator}"] == found["index"].mean()
+    assert report.graded["expected"]["NDCG@all"] == pytest.approx(ndcg(report.histograms).mean())
+    assert evaluate(query, labels[:, 0], database, their_labels[:, 0]).graded == {}
