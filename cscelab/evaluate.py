@@ -171,12 +171,10 @@ def _counts(
 def _ordered(
     queries: Queries, database: Database, places: Places, ks: Sequence[int | None], depths: Sequence[int], parts: Alone
 ) -> measures.Ordered:
-    ap = by_index(queries, database, places, ks, parts)
     if places.counts.graded is None:
-        return measures.Ordered(ap)
+        return measures.Ordered(by_index(queries, database, places, ks, parts))
     deepest = max(measures.reached(places.counts, depths), default=0)
-    ranked, weighted = graded_by_index(queries, database, places, ks, deepest, parts)
-    return measures.Ordered(ap, weighted, ranked)
+    return measures.Ordered(*graded_by_index(queries, database, places, ks, deepest, parts))
 
 
 def _values(

@@ -98,18 +98,23 @@ def weighted_average_precision(
     (CVPR 2015), where D is the number of relevant items in the top k ("retrieved"), min(k, N) ("capped") or N
     ("relevant"), N all relevant items. ties and errors as in `average_cumulative_gain`.
     """
-    _check(counts, ties, "k", k)
     if denominator not in DENOMINATORS:
         raise ValueError(f"unknown denominator {denominator!r}; choose from {', '.join(DENOMINATORS)}")
+    return weighted_by_denominator(counts, k, ties)[denominator]
 
-    def average(part: Histograms) -> np.ndarray:
+
+def weighted_by_denominator(counts: Histograms, k: int | None = None, ties: str = "expected") -> dict[str, np.ndarray]:
+    """`weighted_average_precision` under each denominator, from the same sums."""
+    _check(counts, ties, "k", k)
+    result = {name: np.empty(len(counts)) for name in DENOMINATORS}
+    for rows in blocks(len(counts), counts.items.shape[1]):
+        part = counts[rows]
         buckets, grades = buckets_of(part, k), _grades_of(_graded(part))
         sums = _precision_sums(ties, buckets, grades)
-        if denominator == "retrieved":
-            return _divided_by_retrieved(ties, sums, buckets, grades)
-        return ratio(sums.sum(axis=1), divisor(denominator, part.n_relevant, k))
-
-    return _by_block(counts, average)
+        result["retrieved"][rows] = _divided_by_retrieved(ties, sums, buckets, grades)
+        for name in ("capped", "relevant"):
+            result[name][rows] = ratio(sums.sum(axis=1), divisor(name, part.n_relevant, k))
+    return result
 
 
 class _Grades(NamedTuple):

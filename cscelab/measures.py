@@ -104,11 +104,12 @@ def graded_measures(
             yield from _by_policy(f"ACG@{n}", "n", gains, ties)
         yield from _by_policy(depth_name("NDCG", n), "ideal", found, ties)
     for k in dict.fromkeys(ks):
+        weighted = {policy: graded.weighted_by_denominator(counts, k, policy) for policy in FROM_HISTOGRAMS}
+        if ordered is not None and ordered.weighted is not None:
+            weighted["index"] = dict(ordered.weighted[k])
         for name in DENOMINATORS:
-            found = {p: graded.weighted_average_precision(counts, k, p, name) for p in FROM_HISTOGRAMS}
-            if ordered is not None and ordered.weighted is not None:
-                found["index"] = ordered.weighted[k][name]
-            yield from _by_policy(depth_name("weighted mAP", k), name, found, ties)
+            by_policy = {policy: by[name] for policy, by in weighted.items()}
+            yield from _by_policy(depth_name("weighted mAP", k), name, by_policy, ties)
 
 
 def _by_policy(name: str, divided_by: str, found: dict[str, np.ndarray], ties: Sequence[str]) -> Iterator[Measure]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -72,29 +73,43 @@ def by_index(
     queries: Queries, database: Database, places: Places, ks: Sequence[int | None], shards: Alone
 ) -> dict[int | None, ByDenominator]:
     """AP (Q,) by k and denominator with ties by database index, from a second pass over the database."""
-    counts, earlier = places.counts, places.earlier
-    seen, hits = places.before(counts.items, earlier.items), places.before(counts.relevant, earlier.relevant)
-    walk = Walk(seen, hits, np.array(places.depths(ks)))
+    walk = Walk(*_start(places), np.array(places.depths(ks)))
     _pass(walk, queries, database, shards)
-    return _divided(walk, places, ks)
+    return _divided(*walk.sums(), places, ks)
+
+
+class GradedByIndex(NamedTuple):
+    """AP and weighted AP (Q,) by k and denominator, and the grades of the first n ranks (Q, n), ties by index."""
+
+    average_precision: dict[int | None, ByDenominator]
+    weighted: dict[int | None, ByDenominator]
+    ranked: np.ndarray
 
 
 def graded_by_index(
     queries: Queries, database: Database, places: Places, ks: Sequence[int | None], n: int, shards: Alone
-) -> tuple[np.ndarray, dict[int | None, ByDenominator]]:
-    """Grades of the first n ranks (Q, n), and weighted AP (Q,) by k and denominator, with ties by database index."""
-    counts, earlier = places.counts, places.earlier
-    if counts.graded is None or earlier.graded is None:
+) -> GradedByIndex:
+    """`by_index` and what grades give with it, in the same pass. places: of histograms with grades."""
+    counts, earlier = places.counts.graded, places.earlier.graded
+    if counts is None or earlier is None:
         raise ValueError("the histograms hold no grades; count them with graded=True")
-    grades = np.arange(1, counts.graded.shape[1] + 1)
-    gained, gained_earlier = (np.einsum("g,qgd->qd", grades, part) for part in (counts.graded, earlier.graded))
-    seen = places.before(counts.items, earlier.items)
-    walk = GradedWalk(seen, places.before(gained, gained_earlier), np.array(places.depths(ks)), n)
+    grades = np.arange(1, counts.shape[1] + 1)
+    gained = places.before(*(np.einsum("g,qgd->qd", grades, part) for part in (counts, earlier)))
+    walk = GradedWalk(*_start(places), gained, np.array(places.depths(ks)), n)
     _pass(walk, queries, database, shards)
-    return walk.ranked, _divided(walk, places, ks)
+    sums, found = walk.sums()
+    return GradedByIndex(
+        _divided(sums, found, places, ks), _divided(walk.weighted_sums(), found, places, ks), walk.ranked
+    )
 
 
-def _pass(walk: Walk | GradedWalk, queries: Queries, database: Database, shards: Alone) -> None:
+def _start(places: Places) -> tuple[np.ndarray, np.ndarray]:
+    """Items and relevant items that rank before this part's first at each distance."""
+    counts, earlier = places.counts, places.earlier
+    return places.before(counts.items, earlier.items), places.before(counts.relevant, earlier.relevant)
+
+
+def _pass(walk: Walk, queries: Queries, database: Database, shards: Alone) -> None:
     """Takes the walk through this shard and joins it with those of the other ranks."""
 
     def through() -> None:
@@ -105,9 +120,10 @@ def _pass(walk: Walk | GradedWalk, queries: Queries, database: Database, shards:
     walk.join(lambda part: shards.sums(part)[0])
 
 
-def _divided(walk: Walk | GradedWalk, places: Places, ks: Sequence[int | None]) -> dict[int | None, ByDenominator]:
-    """Sums of (weighted) precisions over each denominator."""
-    sums, found = walk.sums()
+def _divided(
+    sums: np.ndarray, found: np.ndarray, places: Places, ks: Sequence[int | None]
+) -> dict[int | None, ByDenominator]:
+    """Sums of (weighted) precisions over each denominator; found: hits at each depth."""
     depths, n_relevant = places.depths(ks), places.counts.n_relevant
     result: dict[int | None, ByDenominator] = {}
     for k in ks:

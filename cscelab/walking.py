@@ -28,8 +28,6 @@ class Walk:
     same distance; changed on the way. ks: (n,) increasing.
     """
 
-    scale = _SCALE
-
     def __init__(self, seen: np.ndarray, hits: np.ndarray, ks: np.ndarray) -> None:
         self.seen, self.hits, self.ks = seen, hits, ks
         self.high, self.low, self.found = (np.zeros((len(seen), len(ks)), np.int64) for _ in range(3))
@@ -49,8 +47,7 @@ class Walk:
 
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
         """S_k float64 and H_k int64, (Q, n) each."""
-        high, low = np.cumsum(self.high, axis=1), np.cumsum(self.low, axis=1)
-        return high * 2.0 ** (_LOW - self.scale) + low * 2.0**-self.scale, np.cumsum(self.found, axis=1)
+        return _joined(self.high, self.low, _SCALE), np.cumsum(self.found, axis=1)
 
     def _given(self, tiles: Tiles, asked: Asked, itself: Itself) -> tuple[np.ndarray, ...]:
         return tiles.labels, tiles.valid, tiles.words, asked.words, asked.starts, asked.rows, *itself, self.seen
@@ -60,28 +57,39 @@ class Walk:
 
 
 class GradedWalk(Walk):
-    """The same walk for graded relevance: S_k sums the precisions that weigh items by their grades.
+    """The same walk, which also looks at grades: the number of labels that query and item share.
 
-    hits: the grades of the items at smaller distances, summed, and those of earlier shards at the same distance;
-    ranked (Q, n) int64: the grade at each of the first n ranks.
+    gained: the grades of the items at smaller distances, summed, (Q, bins), and those of earlier shards at the same
+    distance; ranked (Q, n) int64: the grade at each of the first n ranks.
     """
 
-    scale = _GRADED
-
-    def __init__(self, seen: np.ndarray, hits: np.ndarray, ks: np.ndarray, n: int) -> None:
+    def __init__(self, seen: np.ndarray, hits: np.ndarray, gained: np.ndarray, ks: np.ndarray, n: int) -> None:
         super().__init__(seen, hits, ks)
-        self.ranked = np.zeros((len(seen), n), np.int64)
+        self.gained, self.ranked = gained, np.zeros((len(seen), n), np.int64)
+        self.weighted_high, self.weighted_low = (np.zeros((len(seen), len(ks)), np.int64) for _ in range(2))
 
     def add(self, tiles: Tiles, asked: Asked, itself: Itself) -> None:
+        graded = self.gained, self.weighted_high, self.weighted_low, self.ranked
+
         def part(first: int, last: int) -> None:
-            arrays = *self._given(tiles, asked, itself), self.hits, *self._kept(), self.ranked
+            arrays = *self._given(tiles, asked, itself), self.hits, *self._kept(), *graded
             _walk_graded(*arrays, first, last)  # type: ignore[call-arg]
 
         over_threads(part, len(asked.words))
 
     def join(self, total: Callable[[np.ndarray], np.ndarray]) -> None:
         super().join(total)
+        self.weighted_high, self.weighted_low = total(self.weighted_high), total(self.weighted_low)
         self.ranked = total(self.ranked)  # every rank of the ranking is known to one shard, and 0 to the others
+
+    def weighted_sums(self) -> np.ndarray:
+        """S_k with precisions that weigh items by their grades, float64 (Q, n)."""
+        return _joined(self.weighted_high, self.weighted_low, _GRADED)
+
+
+def _joined(high: np.ndarray, low: np.ndarray, scale: int) -> np.ndarray:
+    """Sums up to each depth of numbers kept in two parts, `scale` bits after the point."""
+    return np.cumsum(high, axis=1) * 2.0 ** (_LOW - scale) + np.cumsum(low, axis=1) * 2.0**-scale
 
 
 @njit(nogil=True, cache=True)
@@ -124,7 +132,7 @@ def _walk(  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _walk_graded(  # type: ignore[no-untyped-def]
     labels, valid, words, asked, starts, rows, self_starts, self_items,
-    seen, gained, ks, high, low, found, ranked, first, last,
+    seen, hits, ks, high, low, found, gained, weighted_high, weighted_low, ranked, first, last,
 ):  # fmt: skip
     n_tiles, width = valid.shape
     n_words, deepest, n_ranked = words.shape[1], ks[-1], ranked.shape[1]
@@ -141,8 +149,10 @@ def _walk_graded(  # type: ignore[no-untyped-def]
             keep(valid[tile], tile, self_items[self_starts[q] : self_starts[q + 1]], present)
             n_bits = sum_labels(labels[tile], rows[starts[q] : starts[q + 1]], shared, carry)
             for w in range(width):
-                here, item = present[w], (tile * width + w) * 64
-                bit = np.uint64(0)
+                here, item, bit = present[w], (tile * width + w) * 64, np.uint64(0)
+                good = np.uint64(0)
+                for p in range(n_bits):
+                    good |= shared[p, w]
                 while here:
                     if here & np.uint64(1):
                         distance = np.uint64(0)
@@ -150,21 +160,24 @@ def _walk_graded(  # type: ignore[no-untyped-def]
                             distance += popcount(words[item, c] ^ asked[q, c])
                         rank = seen[q, distance] + 1
                         seen[q, distance] = rank
-                        grade = np.int64(0)
-                        for p in range(n_bits):
-                            grade += np.int64((shared[p, w] >> bit) & np.uint64(1)) << p
-                        if rank <= n_ranked:
-                            ranked[q, rank - 1] = grade
-                        if grade > 0:
-                            gain = gained[q, distance] + grade
-                            gained[q, distance] = gain
+                        if (good >> bit) & np.uint64(1):
+                            grade = np.int64(0)
+                            for p in range(n_bits):
+                                grade += np.int64((shared[p, w] >> bit) & np.uint64(1)) << p
+                            if rank <= n_ranked:
+                                ranked[q, rank - 1] = grade
+                            hit, gain = hits[q, distance] + 1, gained[q, distance] + grade
+                            hits[q, distance], gained[q, distance] = hit, gain
                             if rank <= deepest:
                                 depth = 0
                                 while rank > ks[depth]:
                                     depth += 1
+                                precision = np.int64(hit / rank * 2.0**_SCALE)
+                                high[q, depth] += precision >> _LOW
+                                low[q, depth] += precision & _LOW_BITS
                                 weighted = np.int64(gain / rank * 2.0**_GRADED)
-                                high[q, depth] += weighted >> _LOW
-                                low[q, depth] += weighted & _LOW_BITS
+                                weighted_high[q, depth] += weighted >> _LOW
+                                weighted_low[q, depth] += weighted & _LOW_BITS
                                 found[q, depth] += 1
                     here >>= np.uint64(1)
                     bit += np.uint64(1)
