@@ -33,8 +33,10 @@ lab: $(VENV)/.installed ## JupyterLab on the notebooks
 html: $(VENV)/.installed ## the notebooks with outputs, as HTML under build/html
 	$(BIN)/python -m jupyter nbconvert --execute --to html --output-dir build/html notebooks/*.ipynb
 
-bench: $(VENV)/.installed ## speed and memory, as ratios in one run
+bench: $(VENV)/.installed ## speed and memory, as ratios in one run (five minutes), tables and pictures into figures/
 	$(BIN)/python benchmarks/dynamic_sign.py
+	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/search.py
 
 clean: ## remove the environment (data and runs stay)
 	rm -rf $(VENV) build

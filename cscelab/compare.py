@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from cscelab.bootstrap import Interval, difference, interval, require_same_queries
 from cscelab.experiment import LOCK, PARTIAL, Run, runs_folder, stored_runs
+from cscelab.retrieval.bootstrap import Interval, difference, interval, require_same_queries
 
 
 def find_stored(text: str, root: Path | None = None) -> Run:

@@ -15,15 +15,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cscelab import inputs, measures
-from cscelab.cosine import ValuedSide, rank_by_cosine, valued_side
-from cscelab.diagnostics import CodeStatistics, quantization_error
-from cscelab.inputs import Array
-from cscelab.ranking import DENOMINATORS, FROM_HISTOGRAMS, TIES, Histograms, between
-from cscelab.report import Report
-from cscelab.shards import Alone, World
-from cscelab.sides import Database, Queries, two_sides
-from cscelab.tally import Places, by_index, graded_by_index, tally
+from cscelab.retrieval import inputs, measures
+from cscelab.retrieval.cosine import ValuedSide, rank_by_cosine, valued_side
+from cscelab.retrieval.diagnostics import CodeStatistics, quantization_error
+from cscelab.retrieval.inputs import Array
+from cscelab.retrieval.ranking import DENOMINATORS, FROM_HISTOGRAMS, TIES, Histograms, between
+from cscelab.retrieval.report import Report
+from cscelab.retrieval.shards import Alone, World
+from cscelab.retrieval.sides import Database, Queries, two_sides
+from cscelab.retrieval.tally import Places, by_index, graded_by_index, tally
 
 Ties = Literal["expected", "index", "best", "worst"]
 Denominator = Literal["retrieved", "capped", "relevant"]

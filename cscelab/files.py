@@ -15,16 +15,17 @@ from cscelab.datasets.imagecache import decode
 from cscelab.encode import best_device, encode
 from cscelab.experiment import Run
 from cscelab.paths import make_folder
-from cscelab.shipped import load_encoder
+from cscelab.shipped import ENCODER, load_encoder
 
 
 @dataclass(frozen=True)
 class EncodedFiles:
-    """paths (N,), codes int8 +-1 (N, K), values float32 (N, K)."""
+    """paths (N,), codes int8 +-1 (N, K), values float32 (N, K); encoder: the name of what made them."""
 
     paths: tuple[Path, ...]
     codes: np.ndarray
     values: np.ndarray
+    encoder: str
 
     def text(self) -> str:
         """A line an image: its bits, then its path."""
@@ -32,7 +33,7 @@ class EncodedFiles:
         return "\n".join(f"{line}  {path}" for line, path in zip(lines, self.paths, strict=True))
 
     def save(self, path: Path) -> Path:
-        """Writes paths, packed codes, bits and values as .npz, under a temporary name until whole."""
+        """Writes paths, packed codes, bits, values and encoder as .npz, under a temporary name until whole."""
         make_folder(path.parent, "name another file with --out")
         temporary = path.with_name(path.name + ".tmp.npz")
         np.savez_compressed(
@@ -41,6 +42,7 @@ class EncodedFiles:
             codes=pack(self.codes),
             bits=np.array(self.codes.shape[1]),
             values=self.values,
+            encoder=np.array(self.encoder),
         )
         temporary.replace(path)
         return path
@@ -56,6 +58,11 @@ def read_image(path: Path, size: int, resize: int) -> np.ndarray:
         raise ValueError(f"{path} cannot be read as an image ({error}); give a JPEG, PNG or WebP file") from error
 
 
+def encoder_name(run: Run | None) -> str:
+    """What an encoder is called in files of codes and in indexes; None is the shipped one."""
+    return run.folder.name if run else ENCODER.stem
+
+
 def encode_files(paths: Sequence[Path], run: Run | None = None) -> EncodedFiles:
     """Codes of image files, by a stored run or the shipped encoder, prepared as the images it was trained on."""
     method, experiment = (run.model(), run.experiment) if run else load_encoder()
@@ -64,4 +71,4 @@ def encode_files(paths: Sequence[Path], run: Run | None = None) -> EncodedFiles:
     pixels = np.stack([read_image(path, size, resize) for path in tqdm(paths, "reading", delay=2, leave=False)])
     rows = np.arange(len(paths))
     encoded = encode(method.to(best_device()), ImageSet(pixels, labels=rows, ids=rows), progress=len(paths) > 128)
-    return EncodedFiles(tuple(paths), unpack(encoded.codes, encoded.bits), encoded.values)
+    return EncodedFiles(tuple(paths), unpack(encoded.codes, encoded.bits), encoded.values, encoder_name(run))

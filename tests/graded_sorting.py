@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cscelab.graded import GAINS, check_depth, check_gain
-from cscelab.ranking import DENOMINATORS, blocks, ratio
+from cscelab.retrieval.graded import GAINS, check_depth, check_gain
+from cscelab.retrieval.ranking import DENOMINATORS, blocks, ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ def graded_by_sorting(
     distances: np.ndarray, grades: np.ndarray, n: int | None = None, k: int | None = None,
     gain: str = "exponential", bits: int | None = None,
 ) -> GradedMeasures:  # fmt: skip
-    """The three measures of `cscelab.graded` for distances (Q, N) and grades (Q, N), smallest first, ties by column.
+    """The measures of `cscelab.retrieval.graded` for distances and grades (Q, N), smallest first, ties by column.
 
     n is the depth of ACG and NDCG, k that of weighted AP; None takes the whole ranking. With `bits`, an item at a
     distance of more than that is left out of its query's ranking (the query itself). Raises ValueError.

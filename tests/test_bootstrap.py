@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cscelab.bootstrap import difference, interval, require_same_queries
+from cscelab.retrieval.bootstrap import difference, interval, require_same_queries
 
 
 def every_resample(values, counted, level):

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cscelab import countingtorch, sides
-from cscelab.bitplanes import bit_planes, full_mask, popcount, query_masks, tile_width, words_of
-from cscelab.diagnostics import CodeStatistics
 from cscelab.evaluate import evaluate, mean_average_precision
-from cscelab.sides import two_sides
-from cscelab.tally import tally
+from cscelab.retrieval import countingtorch, sides
+from cscelab.retrieval.bitplanes import bit_planes, full_mask, popcount, query_masks, tile_width, words_of
+from cscelab.retrieval.diagnostics import CodeStatistics
+from cscelab.retrieval.sides import two_sides
+from cscelab.retrieval.tally import tally
 
 
 def naive(query, query_labels, database, database_labels, query_ids=None, database_ids=None):
@@ -146,7 +146,7 @@ def test_diagnostics_equal_their_definitions():
 
 
 def test_distinct_codes_beyond_the_memory_bound_are_a_lower_bound(monkeypatch):
-    from cscelab import diagnostics
+    from cscelab.retrieval import diagnostics
 
     case = retrieval(2, 80, n_items=3000)
     assert evaluate(*case).codes.distinct_codes == 3000

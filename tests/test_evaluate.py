@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from cscelab import evaluate as evaluation
-from cscelab import ranking
 from cscelab.codes import pack
 from cscelab.evaluate import cosine_average_precision, evaluate, mean_average_precision
-from cscelab.ranking import DENOMINATORS, TIES, Histograms
-from cscelab.sides import two_sides
-from cscelab.tally import tally
+from cscelab.retrieval import ranking
+from cscelab.retrieval.ranking import DENOMINATORS, TIES, Histograms
+from cscelab.retrieval.sides import two_sides
+from cscelab.retrieval.tally import tally
 
 
 def exact_ap(relevant, k, denominator):

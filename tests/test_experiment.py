@@ -12,7 +12,6 @@ from fake_runs import image_set, make_run
 from PIL import Image
 
 from cscelab import compare, listing, train
-from cscelab.bootstrap import difference, interval
 from cscelab.datasets import Folder, folder_fingerprint, load_data
 from cscelab.datasets.loader import SeededShuffle, augment
 from cscelab.experiment import Experiment, Run, find_run, fresh_method, report, run, stored_runs
@@ -20,6 +19,7 @@ from cscelab.jobs import distinct, run_all
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import SHIPPED_TRUNK, BackboneConfig
 from cscelab.recipes import PROFILES, RECIPES, TABLE2, TABLE3, parse_data, recipe
+from cscelab.retrieval.bootstrap import difference, interval
 from cscelab.shipped import export_encoder, load_encoder
 from cscelab.train import NotFiniteLossError, Training
 

@@ -8,7 +8,6 @@ from fake_runs import NAMES, make_run, make_splits, texts, unwrapped
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from safetensors.torch import save_file
 
-from cscelab import bootstrap
 from cscelab.compare import paired_difference
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import ImageSet, Splits
@@ -22,6 +21,7 @@ from cscelab.figures.style import GREY
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.published import LENGTHS, TABLE2, TABLE3
+from cscelab.retrieval import bootstrap
 from cscelab.train import weights_of
 
 
@@ -286,7 +286,8 @@ def test_cam_numbers_are_means_over_queries_whose_target_shows(birds, tmp_path, 
         ratios = mass_inside(code_cams(method, as_tensor(birds.images), layer), birds.masks)
         assert numbers[layer] == pytest.approx(np.nanmean(ratios), rel=1e-5)
     baseline = cams.cam_numbers(untrained(structure="baseline")[1], queries=birds)
-    assert set(baseline) == {"structure", "n", "stage4"}  # no local branch
+    assert set(baseline) == {"structure", "n", "stage4", "stage4 low", "stage4 high"}  # no local branch
+    assert baseline["stage4 low"] <= baseline["stage4"] <= baseline["stage4 high"]
 
 
 def test_cams_need_masks_and_data(birds):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from graded_sorting import graded_by_sorting
 
-from cscelab import ranking
-from cscelab.discounts import TABLED, discount_between
 from cscelab.evaluate import evaluate
-from cscelab.graded import average_cumulative_gain, ndcg, weighted_average_precision
-from cscelab.ranking import DENOMINATORS, TIES, Histograms
+from cscelab.retrieval import ranking
+from cscelab.retrieval.discounts import TABLED, discount_between
+from cscelab.retrieval.graded import average_cumulative_gain, ndcg, weighted_average_precision
+from cscelab.retrieval.ranking import DENOMINATORS, TIES, Histograms
 
 CLOSED_TIES = ("expected", "best", "worst")
 GAIN = {"exponential": lambda grade: 2.0**grade - 1, "linear": float}
@@ -233,7 +233,7 @@ def test_queries_are_independent_whatever_the_block(monkeypatch):
         lambda ties: weighted_average_precision(counts, 30, ties),
     ]  # fmt: skip
     whole = [measure(ties) for measure in measures for ties in CLOSED_TIES]
-    for module in ("cscelab.graded", "graded_sorting"):
+    for module in ("cscelab.retrieval.graded", "graded_sorting"):
         monkeypatch.setattr(f"{module}.blocks", lambda n_rows, width: (slice(i, i + 3) for i in range(0, n_rows, 3)))
     blocked = [measure(ties) for measure in measures for ties in CLOSED_TIES]
     np.testing.assert_allclose(blocked, whole, rtol=1e-14)

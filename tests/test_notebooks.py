@@ -19,6 +19,7 @@ PICTURES = {  # how many figures each shows at least
     "05_ablations": 4,
     "06_cam": 3,
     "07_galleries": 6,
+    "08_evaluation": 5,
 }
 N_EXERCISES = 3
 CELL_SECONDS = 300

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cscelab.codes import pack
 from cscelab.evaluate import evaluate, mean_average_precision
-from cscelab.ranking import DENOMINATORS, TIES
+from cscelab.retrieval.ranking import DENOMINATORS, TIES
 
 
 def retrieval(n_query=10, n_items=300, bits=20, n_classes=4, seed=0):
@@ -131,7 +131,7 @@ def test_values_of_a_streamed_database_are_refused():
 def test_memory_does_not_grow_with_the_database(monkeypatch):
     import tracemalloc
 
-    from cscelab import diagnostics
+    from cscelab.retrieval import diagnostics
 
     monkeypatch.setattr(diagnostics, "_MOST_DISTINCT_BYTES", 2**20)  # reached by both
     rng = np.random.default_rng(0)

@@ -5,14 +5,23 @@ from __future__ import annotations
 import sys
 from typing import Any, cast
 
-from cscelab.cli import experiments, retrieval, tools  # first: says in one line where tyro is missing
+from cscelab.cli import (  # first: says in one line where tyro is missing
+    experiments,
+    retrieval,
+    scoring,
+    searching,
+    tools,
+)
 
 COMMANDS = {
     "figures": experiments.figures,
     "photographs": experiments.photographs,
     "train": experiments.train,
     "evaluate": experiments.evaluate,
+    "score": scoring.score,
     "encode": retrieval.encode,
+    "index": searching.index,
+    "query": searching.query,
     "data": experiments.data,
     "recipes": experiments.list_recipes,
     "runs": experiments.runs,

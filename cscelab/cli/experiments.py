@@ -111,10 +111,10 @@ def photographs(
         jobs: trainings at a time.
     """
     from cscelab import recipes
-    from cscelab.figures import build
+    from cscelab.figures.photographs import photographs as draw
 
     experiments = recipes.photographs(data, image_size, train_images, queries, database_images, bits, epochs)
-    for path in build.photographs(experiments, out, jobs):
+    for path in draw(experiments, out, jobs):
         print(path)
 
 

@@ -235,10 +235,11 @@ def build(
     runs = run_all(needed(names, profile, seeds), jobs=jobs, root=root)
     context = Context(profile, {run.experiment.hash: run for run in runs}, seeds)
     torch.manual_seed(0)
-    return [path for name in names for path in _write(FIGURES[name][1](context), folder)]
+    return [path for name in names for path in write(FIGURES[name][1](context), folder)]
 
 
-def _write(drawn: Drawn, folder: Path) -> list[Path]:
+def write(drawn: Drawn, folder: Path) -> list[Path]:
+    """Every picture as PNG and SVG, every table as CSV; returns the files."""
     paths = []
     for stem, made in drawn.items():
         if isinstance(made, pd.DataFrame):
@@ -248,32 +249,3 @@ def _write(drawn: Drawn, folder: Path) -> list[Path]:
         else:
             paths += save(made, folder / stem)
     return paths
-
-
-def photographs(experiments: Mapping[str, Experiment], out: Path, jobs: int | None = None) -> list[Path]:
-    """Gallery, activation maps and numbers of runs on photographs, by method title."""
-    folder = make_folder(out, OUT)
-    runs = dict(zip(experiments, run_all(list(experiments.values()), jobs=jobs), strict=True))
-    splits = next(iter(runs.values())).data()
-    first, second = runs.values()
-    entries = [galleries.gallery_entry(first, second, rule, splits.query) for rule in ("easiest", "median", "hardest")]
-    names = [name_of(label, splits.class_names) for label in splits.query.labels[:8]]
-    rows = [
-        {
-            "method": title,
-            "bits": run.experiment.bits,
-            "mAP": run.mean_average_precision,
-            "mAP by cosine": run.metrics["continuous_map"],
-            "validation mAP": run.metrics["validation_map"],
-            "training minutes": run.metrics["seconds"]["train"] / 60,
-        }
-        for title, run in runs.items()
-    ]
-    return _write(
-        {
-            "photographs-top10": galleries.top10_gallery(entries, splits),
-            "photographs-cam": cams.cam_figure(runs, splits.query.images[:8], None, names),
-            "photographs": pd.DataFrame(rows).set_index("method"),
-        },
-        folder,
-    )

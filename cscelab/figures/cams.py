@@ -18,6 +18,7 @@ from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
 from cscelab.figures.provenance import mark_smoke
 from cscelab.figures.style import styled
 from cscelab.methods.base import HashMethod
+from cscelab.retrieval.bootstrap import Interval, interval
 
 COLOURS = "viridis"  # perceptually uniform, and in order of lightness for those who see no colours
 COVER = 0.6  # opacity of the map over the grey image
@@ -102,7 +103,8 @@ def cam_numbers(
     """Mean of `mass_inside` (1 is chance) over n queries spread evenly over the split, by layer.
 
     Returns "structure", "n" (queries whose target is visible and whose map is not empty), "stage4" and, where the
-    structure has a local branch, "local". queries: taken from the run's data where not given.
+    structure has a local branch, "local", each with " low" and " high" of its 95% interval over queries.
+    queries: taken from the run's data where not given.
     Raises ValueError where the queries have no masks or a bare method comes without queries.
     """
     if queries is None:
@@ -121,7 +123,8 @@ def cam_numbers(
         ratios = mass_inside(cams, part.masks)
         known = ratios[~np.isnan(ratios)]
         numbers.setdefault("n", len(known))
-        numbers[layer] = float(known.mean()) if len(known) else float("nan")
+        found = interval(known) if len(known) else Interval(*(np.array(np.nan),) * 3)
+        numbers |= {layer: float(found.value), f"{layer} low": float(found.low), f"{layer} high": float(found.high)}
     return numbers
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cscelab.codes import hamming_distance
 from cscelab.experiment import Run
-from cscelab.ranking import blocks
+from cscelab.retrieval.ranking import blocks
 
 
 class Neighbours(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from cscelab.bootstrap import Interval, difference, interval
 from cscelab.compare import average_precision, require_comparable
 from cscelab.experiment import Run
+from cscelab.retrieval.bootstrap import Interval, difference, interval
 
 REFERENCE = "Baseline"  # what the whole structure has to beat; where there is no such row, the first
 PARTS = ("backbone", "windows", "local", "aie", "hash_layer")
@@ -20,7 +20,8 @@ def study_table(runs_by_row: Mapping[str, Sequence[Run]], reference: str = REFER
     deviation; size of Eq. 3's context over f_l, and the mean gradient norm of each part, both in the first epoch.
 
     "mAP, low" and "high", and those of the difference in mAP to the reference row, which has none itself: 95% intervals
-    over the queries, paired for differences (`cscelab.bootstrap`). Raises ValueError for runs on different queries.
+    over the queries, paired for differences (`cscelab.retrieval.bootstrap`). Raises ValueError for runs on different
+    queries.
     """
     require_comparable([run for runs in runs_by_row.values() for run in runs])
     reference = reference if reference in runs_by_row else next(iter(runs_by_row))

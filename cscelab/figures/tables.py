@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cscelab.bootstrap import LEVEL, difference, interval
 from cscelab.compare import average_precision, require_comparable
 from cscelab.datasets import ListFiles
 from cscelab.experiment import Run
@@ -18,6 +17,7 @@ from cscelab.figures.mosaic import Mosaic, paragraph_height, width_of, wrap
 from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe, stamp
 from cscelab.figures.style import GREY, styled, tint
 from cscelab.published import LENGTHS, TABLE2, TABLE3, PublishedTable
+from cscelab.retrieval.bootstrap import LEVEL, difference, interval
 
 RunsByRow = Mapping[str, Mapping[int, Sequence[Run]]]  # row -> bits -> one run a seed
 
@@ -44,7 +44,7 @@ def comparison_table(runs_by_row: RunsByRow, published: PublishedTable, referenc
     "deviation": sample standard deviation over seeds, blank for one; "low", "high": 95% interval of mAP over the
     queries; "seeds"; "continuous mAP": of the outputs before binarising, by cosine; "difference", "difference low",
     "difference high": mAP minus that of the reference (a row, by default the first) and its paired 95% interval, AP
-    averaged over seeds before queries are drawn (`cscelab.bootstrap`), blank for the reference itself.
+    averaged over seeds before queries are drawn (`cscelab.retrieval.bootstrap`), blank for the reference itself.
     A published cell is blank where the paper has no such row. With smoke runs a column "remark" says so.
     `attrs` holds "ours" (data, trunk, measure), "reference", "published" (the source), "other" and "smoke";
     other: what sets ours apart from the published setting, as ("other data", "other backbone").

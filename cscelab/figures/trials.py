@@ -9,13 +9,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cscelab.bootstrap import difference
 from cscelab.codes import hamming_distance
 from cscelab.compare import average_precision
 from cscelab.dsf import band, dynamic_sign, learned_threshold, sign
 from cscelab.evaluate import evaluate
 from cscelab.experiment import Run
 from cscelab.losses import balance_loss, quantization_loss
+from cscelab.retrieval.bootstrap import difference
 
 
 def decoding_errors(

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from cscelab.bitplanes import popcount
+from cscelab.retrieval.bitplanes import popcount
 
 LEAVES = 8  # distances told apart by the three lowest planes
 

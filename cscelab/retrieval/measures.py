@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cscelab import graded, ranking
-from cscelab.ranking import DENOMINATORS, FROM_HISTOGRAMS, TIES, Histograms
+from cscelab.retrieval import graded, ranking
+from cscelab.retrieval.ranking import DENOMINATORS, FROM_HISTOGRAMS, TIES, Histograms
 
 ByDenominator = Mapping[str, np.ndarray]
 

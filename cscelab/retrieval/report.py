@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cscelab import bootstrap
-from cscelab.diagnostics import CodeReport
-from cscelab.measures import Measure, PRCurve
-from cscelab.ranking import Histograms
+from cscelab.retrieval import bootstrap
+from cscelab.retrieval.diagnostics import CodeReport
+from cscelab.retrieval.measures import Measure, PRCurve
+from cscelab.retrieval.ranking import Histograms
 
 CONVENTIONS = {
     "retrieved": "retrieved = relevant items in the top k. It rewards missing relevant images: finding fewer can raise "
@@ -38,7 +38,7 @@ class Report:
     radius_nothing[r] queries that retrieve nothing have precision 0; map_per_class (a query counts for each of its
     labels) and average_precision (Q,): expected ties, denominator "retrieved".
     measures: all of these query by query. histograms: what other k, n and radii can still be had from
-    (`cscelab.ranking`, `cscelab.graded`).
+    (`cscelab.retrieval.ranking`, `cscelab.retrieval.graded`).
     """
 
     k: int | None

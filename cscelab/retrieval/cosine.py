@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cscelab import inputs
-from cscelab.inputs import Array
-from cscelab.ranking import DENOMINATORS, blocks, divisor, ratio
+from cscelab.retrieval import inputs
+from cscelab.retrieval.inputs import Array
+from cscelab.retrieval.ranking import DENOMINATORS, blocks, divisor, ratio
 
 _STEPS = 2**30  # of a cosine
 

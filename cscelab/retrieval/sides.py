@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from cscelab import inputs
-from cscelab.bitplanes import WORD, bit_planes, counted_rows, full_mask, query_masks, tile_width, words_of
-from cscelab.counting import Asked, Itself, Tiles
-from cscelab.inputs import Array
+from cscelab.retrieval import inputs
+from cscelab.retrieval.bitplanes import WORD, bit_planes, counted_rows, full_mask, query_masks, tile_width, words_of
+from cscelab.retrieval.counting import Asked, Itself, Tiles
+from cscelab.retrieval.inputs import Array
 
 _PIECE_BYTES = 2**23  # of codes and labels as they come, read and checked at once
 _BLOCK_BYTES = 2**24  # of bit planes and label planes, counted at once

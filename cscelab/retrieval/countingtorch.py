@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from cscelab import inputs
 from cscelab.codes import as_signs, unpack
-from cscelab.ranking import Histograms
-from cscelab.sides import Database, Queries
+from cscelab.retrieval import inputs
+from cscelab.retrieval.ranking import Histograms
+from cscelab.retrieval.sides import Database, Queries
 
 _CELLS = 2**25  # queries x items compared at once
 
 
 def tally(queries: Queries, database: Database, n_grades: int, graded: bool, device: torch.device) -> Histograms:
-    """As `cscelab.tally.tally`, on `device`.
+    """As `cscelab.retrieval.tally.tally`, on `device`.
 
     Products of -1 and +1 are summed in float32, which is exact to 2^24 bits, also where it multiplies in TF32.
     """

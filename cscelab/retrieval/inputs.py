@@ -35,7 +35,10 @@ def as_numpy(name: str, array: Any) -> np.ndarray:
     if isinstance(array, torch.Tensor):
         array = array.detach().cpu()
         array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except ValueError:
+        raise ValueError(f"{name} are rows of different lengths; expected an array of numbers") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} are of type {array.dtype}; expected an array of numbers: convert them")
     return array

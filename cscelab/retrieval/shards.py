@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from cscelab.ranking import Histograms
+from cscelab.retrieval.ranking import Histograms
 
 Result = TypeVar("Result")
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cscelab.discounts import discount_between
-from cscelab.ranking import (
+from cscelab.retrieval.discounts import discount_between
+from cscelab.retrieval.ranking import (
     DENOMINATORS,
     FROM_HISTOGRAMS,
     START,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from cscelab.bitplanes import counted_rows, popcount
-from cscelab.counting import Tiles, over_threads
-from cscelab.ranking import Histograms, ratio
-from cscelab.shards import Alone
-from cscelab.sides import Database, Queries
+from cscelab.retrieval.bitplanes import counted_rows, popcount
+from cscelab.retrieval.counting import Tiles, over_threads
+from cscelab.retrieval.ranking import Histograms, ratio
+from cscelab.retrieval.shards import Alone
+from cscelab.retrieval.sides import Database, Queries
 
 _MOST_DISTINCT_BYTES = 2**23  # of distinct codes that are remembered
 

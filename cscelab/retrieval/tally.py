@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cscelab import countingtorch
-from cscelab.counting import bins, count
-from cscelab.diagnostics import CodeStatistics
-from cscelab.ranking import DENOMINATORS, Histograms, divisor, nearer, ratio
-from cscelab.shards import Alone
-from cscelab.sides import Database, Queries
-from cscelab.walking import GradedWalk, Walk
+from cscelab.retrieval import countingtorch
+from cscelab.retrieval.counting import bins, count
+from cscelab.retrieval.diagnostics import CodeStatistics
+from cscelab.retrieval.ranking import DENOMINATORS, Histograms, divisor, nearer, ratio
+from cscelab.retrieval.shards import Alone
+from cscelab.retrieval.sides import Database, Queries
+from cscelab.retrieval.walking import GradedWalk, Walk
 
 ByDenominator = dict[str, np.ndarray]
 

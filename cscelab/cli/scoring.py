@@ -1,0 +1,64 @@
+"""The command that scores anyone's codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cscelab.cli.arguments import Positional, arg
+
+FileArg = Annotated[str, arg(metavar="FILE[:NAME]")]
+OtherFileArg = Annotated[str | None, arg(metavar="FILE[:NAME]")]
+
+
+def score(
+    query: Positional[FileArg],
+    database: Positional[OtherFileArg] = None,
+    /,
+    query_labels: OtherFileArg = None,
+    database_labels: OtherFileArg = None,
+    query_ids: OtherFileArg = None,
+    database_ids: OtherFileArg = None,
+    k: Annotated[tuple[int | Literal["all"], ...], arg(metavar="all|K ...")] = (),
+    bits: int | None = None,
+    binarise: bool = False,
+    empty: Literal["zero", "drop"] = "zero",
+    orders: int = 10,
+    seed: int = 0,
+    out: Path | None = None,
+) -> None:
+    """mAP of anyone's codes under every convention, from .npy, .npz, .mat, .csv, .tsv or .txt files.
+
+    Args:
+        query: the queries' codes, as codes.npy or results.mat:B_test; one file may hold everything.
+        database: the database's codes; by default in the queries' file.
+        query_labels: class ids or multi-hot; by default beside the codes.
+        database_labels: likewise.
+        query_ids: of queries that are in the database themselves, so that none is found by itself.
+        database_ids: likewise.
+        k: depths of mAP@k; by default all, 100, 1000 and 5000 as far as the database reaches.
+        bits: code length, needed for packed uint8 codes.
+        binarise: take the sign of continuous values.
+        empty: count queries without any relevant item as 0, or drop them.
+        orders: random orders of the database to sort in; 0 leaves them out.
+        seed: of the random orders.
+        out: folder for score.csv, score.json, score.png and score.svg.
+    """
+    from cscelab.codefiles import read_codes
+    from cscelab.score import score as score_codes
+
+    data = read_codes(query, database, query_labels, database_labels, query_ids, database_ids, bits, binarise)
+    for note in data.notes:
+        print(note)
+    scores = score_codes(
+        data.query_codes, data.query_labels, data.database_codes, data.database_labels,
+        ks=[None if depth == "all" else depth for depth in k] or None, bits=data.bits, empty=empty,
+        query_ids=data.query_ids, database_ids=data.database_ids, orders=orders, seed=seed,
+    )  # fmt: skip
+    print(scores.table())
+    if out:
+        from cscelab.figures.conventions import conventions
+        from cscelab.figures.style import save
+
+        for path in [*scores.save(out), *save(conventions(scores), out / "score")]:
+            print(path)

@@ -1,0 +1,221 @@
+"""Codes and labels in anyone's files: which array is which, by the names in common use, and which way it lies."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cscelab.arrayfiles import UNNAMED, ArrayFile, open_arrays, split_name
+
+# An array's name is a word for the side and one for the kind, in either order: qB, B_test, tst_binary, codes_query.
+# The sides' words come in ranks: train_codes are the database only where nothing is called database_codes.
+SIDES = {
+    "query": (("query", "queries", "q"), ("test", "tst", "te"), ("val", "valid", "validation")),
+    "database": (
+        ("database", "db", "retrieval", "ret", "re", "r", "gallery", "base"),
+        ("train", "trn", "tr"),
+    ),
+}
+KINDS = {
+    "codes": ("codes", "code", "binary", "binarycodes", "hash", "hashes", "hashcode", "hashcodes", "b", "bhash", "h"),
+    "labels": ("labels", "label", "targets", "target", "onehot", "multihot", "gt", "l", "y"),
+    "ids": ("ids",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CodeData:
+    """What `read_codes` found, as `cscelab.score.score` and `cscelab.evaluate.evaluate` take it.
+
+    Codes (N, K) of {-1, +1} or {0, 1}, or packed uint8 (N, ceil(K/8)) of `bits`; labels (N,) or multi-hot (N, C);
+    ids (N,) or None; notes: a sentence for everything that was guessed or turned.
+    """
+
+    query_codes: np.ndarray
+    query_labels: np.ndarray
+    database_codes: np.ndarray
+    database_labels: np.ndarray
+    query_ids: np.ndarray | None = None
+    database_ids: np.ndarray | None = None
+    bits: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An array, and where it was: `file` and the name in it."""
+
+    file: ArrayFile
+    name: str
+    array: np.ndarray
+
+    def __str__(self) -> str:
+        return f"{self.file.path}:{self.name}" if self.name else str(self.file.path)
+
+
+@dataclass
+class _Reader:
+    bits: int | None
+    binarise: bool
+    notes: list[str] = field(default_factory=list)
+
+    def side(
+        self, side: str, codes_at: str, labels_at: str | None, ids_at: str | None, own: bool, single: bool
+    ) -> list[np.ndarray]:
+        """[codes, labels, ids where there are any] of one side; `own` and `single` as `_find` has them."""
+        path, name = split_name(codes_at)
+        file = open_arrays(path)
+        codes = _find(file, name, side, "codes", own, single)
+        labels = _named(labels_at, side, "labels") if labels_at else _find(file, None, side, "labels", own)
+        for found in (codes, labels):
+            if found.name:
+                self.notes.append(f"{side} {'codes' if found is codes else 'labels'}: {found}.")
+        code_rows, label_rows = self._oriented(side, codes, labels)
+        arrays = [self._binary(side, codes, code_rows), label_rows]
+        if ids_at or f"{side}_ids" in file.names:
+            ids = _named(ids_at, side, "ids").array if ids_at else file.read(f"{side}_ids")
+            arrays.append(_vector(ids) if ids.ndim == 2 else ids)
+        return arrays
+
+    def _oriented(self, side: str, codes: _Found, labels: _Found) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and labels a row an item: columns become rows where the two agree in no other way, and it is noted."""
+        rows, targets = codes.array, labels.array
+        if rows.ndim != 2:
+            raise ValueError(f"{codes} has shape {rows.shape}; expected {side} codes (N, K), a row of K bits an item")
+        if targets.ndim == 2 and 1 in targets.shape and not (len(rows) == len(targets) == 1 < targets.shape[1]):
+            targets = _vector(targets)
+        if targets.ndim not in (1, 2) or len(targets) == len(rows):
+            return rows, targets
+        choices = {"codes": (rows.T, targets)}
+        if targets.ndim == 2:
+            choices |= {"labels": (rows, targets.T), "codes and labels": (rows.T, targets.T)}
+        fits = {turned: pair for turned, pair in choices.items() if len(pair[0]) == len(pair[1])}
+        if len(fits) != 1:
+            raise ValueError(
+                f"{side} codes {codes} {codes.array.shape} and labels {labels} {labels.array.shape} are of different "
+                "numbers of items; expected a row of codes and a label for each"
+                + (": transpose what lies on its side" if fits else "")
+            )
+        ((turned, pair),) = fits.items()
+        n_items = len(pair[0])
+        self.notes.append(f"{side} {turned} were stored a column an item and are transposed: {n_items} items.")
+        return pair
+
+    def _binary(self, side: str, found: _Found, codes: np.ndarray) -> np.ndarray:
+        """The codes as they are where binary, their signs where `binarise`; `bits` from the file where packed."""
+        if codes.dtype.kind in "bu":
+            if codes.dtype == np.uint8 and self.bits is None:
+                self.bits = _packed_bits(found, codes)
+                if self.bits:
+                    self.notes.append(f"{side} codes are packed, {self.bits} bits each.")
+            return codes
+        is_bit = (codes == 1) | (codes == -1) | (codes == 0)
+        if is_bit.all() and not ((codes == 0).any() and (codes == -1).any() and self.binarise):
+            return codes
+        if not np.isfinite(codes).all():
+            raise ValueError(f"{found} has NaN or infinity at {_first(~np.isfinite(codes))}; expected codes: mend it")
+        if not self.binarise:
+            place = _first(~is_bit)
+            value = codes[~is_bit][0]
+            raise ValueError(
+                f"{found} has the value {value:g} at {place}; expected {side} codes of -1 / +1 or 0 / 1: "
+                "give codes, or take the signs of continuous values with --binarise (binarise=True)"
+            )
+        if (codes == 0).any():
+            raise ValueError(f"{found} has a 0 at {_first(codes == 0)}, which has no sign; decide its bit first")
+        self.notes.append(f"{side} codes are the signs of {found}.")
+        return codes > 0
+
+
+def read_codes(
+    query: str, database: str | None = None, query_labels: str | None = None, database_labels: str | None = None,
+    query_ids: str | None = None, database_ids: str | None = None, bits: int | None = None, binarise: bool = False,
+) -> CodeData:  # fmt: skip
+    """Codes and labels of both sides from files, each FILE or FILE:NAME; one file may hold everything.
+
+    What is not given is looked for by the usual names, labels beside their codes and the database beside the queries.
+    bits: K of packed uint8 codes, read from the file where `cscelab` wrote it. binarise: take signs of real values.
+    Raises OSError for files that cannot be read and ValueError for arrays that cannot be told or do not fit.
+    """
+    reader = _Reader(bits, binarise)
+    own = database is not None and split_name(database)[0] != split_name(query)[0]
+    beside = database if database is not None else str(split_name(query)[0])
+    sides = [
+        reader.side("query", query, query_labels, query_ids, own, single=True),
+        reader.side("database", beside, database_labels, database_ids, own, single=database is not None),
+    ]
+    (q_codes, q_labels, *q_ids), (d_codes, d_labels, *d_ids) = sides
+    # Ids found on one side only are no use; ids asked for on one side only are a mistake, which the evaluator names.
+    found = (q_ids and d_ids) or query_ids or database_ids
+    return CodeData(
+        q_codes, q_labels, d_codes, d_labels,
+        query_ids=q_ids[0] if found and q_ids else None,
+        database_ids=d_ids[0] if found and d_ids else None,
+        bits=reader.bits,
+        notes=tuple(reader.notes),
+    )  # fmt: skip
+
+
+def _named(given: str, side: str, kind: str) -> _Found:
+    path, name = split_name(given)
+    return _find(open_arrays(path), name, side, kind, own=True, single=True)
+
+
+def _find(file: ArrayFile, name: str | None, side: str, kind: str, own: bool, single: bool = False) -> _Found:
+    """The array of that name, or else the one that is called as such arrays are.
+
+    own: names without a side, as "codes" or "labels", will do; single: and so will a file's only array.
+    """
+    if name is not None:
+        return _Found(file, name, file.read(name))
+    where = "after the queries'" if kind == "codes" else f"with --{side}-{kind}"
+    if file.names == (UNNAMED,) and not single:
+        taken = "query" if kind == "codes" else side
+        raise ValueError(f"{file.path} holds one array, the {taken} codes; name a file of the {side} {kind} {where}")
+    ranks = [tuple(s + k for s in words for k in KINDS[kind]) + tuple(k + s for s in words for k in KINDS[kind])
+             for words in SIDES[side]]  # fmt: skip
+    if own:
+        ranks.append(KINDS[kind])
+    for rank in ranks:
+        fitting = [n for n in file.names if re.sub(r"[\W_]", "", n.lower()) in rank]
+        if len(fitting) > 1:
+            raise ValueError(
+                f"{file.path}: the {side} {kind} may be {' or '.join(fitting)}; it holds {file.contents()}: "
+                f"name one, as {file.path}:{fitting[0]}"
+            )
+        if fitting:
+            return _Found(file, fitting[0], file.read(fitting[0]))
+    if file.names == (UNNAMED,):
+        return _Found(file, UNNAMED, file.read(UNNAMED))
+    numbers = [n for n in file.names if file.is_numbers(n)] if own and single else []
+    if len(numbers) == 1:
+        return _Found(file, numbers[0], file.read(numbers[0]))
+    how = "in place of the file" if kind == "codes" else where
+    raise ValueError(
+        f"{file.path} has no array called as {side} {kind} usually are, like {side}_{kind}; "
+        f"it holds {file.contents()}: give {file.path}:NAME {how}"
+    )
+
+
+def _packed_bits(found: _Found, codes: np.ndarray) -> int | None:
+    """K of packed codes where the file tells: an array `bits`, or the real values that the codes are the signs of."""
+    names, width = found.file.names, codes.shape[1]
+    values = found.name.replace("codes", "values")
+    told = []
+    if "bits" in names and found.file.read("bits").size == 1:
+        told.append(int(found.file.read("bits").item()))
+    if values != found.name and values in names:
+        told.append(found.file.read(values).shape[-1])
+    return next((k for k in told if width == -(-k // 8) and (width != k or codes.max() > 1)), None)
+
+
+def _vector(array: np.ndarray) -> np.ndarray:
+    """(N, 1) or (1, N) -> (N,)."""
+    return array.reshape(-1) if 1 in array.shape else array
+
+
+def _first(where: np.ndarray) -> str:
+    row, column = np.argwhere(where)[0]
+    return f"row {row}, column {column}"
