@@ -139,7 +139,7 @@ class TestRun:
             np.testing.assert_array_equal(array, smoke_run.codes[name])
 
     @pytest.mark.parametrize("name", ["csce", "csce-released"])  # the second draws elastic margins
-    def test_an_interrupted_run_goes_on_to_the_same_result(self, root, tmp_path, monkeypatch, name):
+    def test_an_interrupted_run_goes_on_to_the_same_result(self, smoke_run, root, tmp_path, monkeypatch, name):
         os.symlink(next(root.glob("aviary-*")), tmp_path / next(root.glob("aviary-*")).name)
         experiment = replace(recipe(name, "smoke"), training=replace(SMOKE.training, epochs=3))
         whole = run(experiment, root=root, progress=False)
