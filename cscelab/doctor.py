@@ -16,8 +16,10 @@ from cscelab.model.backbone import SHIPPED_TRUNK
 from cscelab.paths import data_root
 from cscelab.shipped import ENCODER
 
-CORE = ("torch", "torchvision", "numpy", "pillow", "lightning", "safetensors", "tqdm", "filelock")
-WORKBENCH = ("matplotlib", "seaborn", "pandas", "torchcam", "tyro", "jupyterlab", "ipywidgets")
+CORE = ("torch", "torchvision", "numpy", "pillow", "lightning", "safetensors", "numba", "tqdm", "filelock")
+WORKBENCH = (
+    "matplotlib", "seaborn", "pandas", "torchcam", "faiss-cpu", "scipy", "h5py", "tyro", "jupyterlab", "ipywidgets",
+)  # fmt: skip
 
 
 def _version(package: str) -> str | None:
