@@ -92,6 +92,16 @@ def _fill_planes(words, planes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def set_bits(planes, rows):  # type: ignore[no-untyped-def]
+    """Sets the bit of item i in row rows[i] of planes (tiles, rows, width); a row of -1 sets none."""
+    width = planes.shape[2]
+    for item in range(rows.size):
+        if rows[item] >= 0:
+            tile, word = divmod(item // 64, width)
+            planes[tile, rows[item], word] |= np.uint64(1) << np.uint64(item % 64)
+
+
+@njit(nogil=True, cache=True)
 def _transpose(square):  # type: ignore[no-untyped-def]
     """64 x 64 bits in place: quarters change places, then quarters of quarters (Warren, Hacker's Delight, 7-3)."""
     step, low = 32, np.uint64(0xFFFFFFFF)

@@ -9,16 +9,13 @@ faster. Starting from a mask of relevant items instead of all items gives the hi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numba import njit
 
 from cscelab.retrieval.bitplanes import popcount
+from cscelab.retrieval.threads import over_threads
 
 LEAVES = 8  # distances told apart by the three lowest planes
 
@@ -54,18 +51,6 @@ class Itself(NamedTuple):
 def bins(bits: int) -> int:
     """Columns of the kernels' histograms: distances 0..K, filled up to whole groups of leaves."""
     return (bits // LEAVES + 1) * LEAVES
-
-
-def over_threads(call: Callable[[int, int], None], n_rows: int) -> None:
-    """call(first, last) for runs of rows, on as many threads as torch uses; the kernels release the interpreter."""
-    n_threads = max(1, min(torch.get_num_threads(), n_rows))
-    edges = [n_rows * i // n_threads for i in range(n_threads + 1)]
-    if n_threads == 1:
-        call(0, n_rows)
-        return
-    with ThreadPoolExecutor(n_threads) as pool:
-        for done in [pool.submit(call, *edge) for edge in pairwise(edges)]:
-            done.result()
 
 
 def count(tiles: Tiles, asked: Asked, itself: Itself, items: np.ndarray, graded: np.ndarray) -> None:
@@ -162,9 +147,8 @@ def _exactly(shared, n_bits, grade, present, relevant):  # type: ignore[no-untyp
 
 @njit(nogil=True, cache=True, inline="always")
 def _add(a, b, c):  # type: ignore[no-untyped-def]
-    """A full adder for 64 items: sum and carry of three bits."""
-    either = a ^ b
-    return either ^ c, (a & b) | (either & c)
+    """A full adder for 64 items: sum and carry of three bits, three instructions where there is a ternary logic one."""
+    return (a ^ b) ^ c, (a & b) | (c & (a | b))
 
 
 @njit(nogil=True, cache=True)

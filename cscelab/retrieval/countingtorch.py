@@ -9,7 +9,7 @@ from cscelab.retrieval import inputs
 from cscelab.retrieval.ranking import Histograms
 from cscelab.retrieval.sides import Database, Queries
 
-_CELLS = 2**25  # queries x items compared at once
+_CELLS = 2**22  # queries x items compared at once
 
 
 def tally(queries: Queries, database: Database, n_grades: int, graded: bool, device: torch.device) -> Histograms:

@@ -8,10 +8,11 @@ import numpy as np
 from numba import njit
 
 from cscelab.retrieval.bitplanes import counted_rows, popcount
-from cscelab.retrieval.counting import Tiles, over_threads
+from cscelab.retrieval.counting import Tiles
 from cscelab.retrieval.ranking import Histograms, ratio
 from cscelab.retrieval.shards import Alone
 from cscelab.retrieval.sides import Database, Queries
+from cscelab.retrieval.threads import over_threads
 
 _MOST_DISTINCT_BYTES = 2**23  # of distinct codes that are remembered
 

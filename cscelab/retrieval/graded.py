@@ -19,10 +19,10 @@ from cscelab.retrieval.ranking import (
     START,
     Buckets,
     Histograms,
-    blocks,
     buckets_of,
     cut_of,
     divisor,
+    for_blocks,
     harmonic_between,
     kept_relevant,
     nearer,
@@ -107,13 +107,16 @@ def weighted_by_denominator(counts: Histograms, k: int | None = None, ties: str 
     """`weighted_average_precision` under each denominator, from the same sums."""
     _check(counts, ties, "k", k)
     result = {name: np.empty(len(counts)) for name in DENOMINATORS}
-    for rows in blocks(len(counts), counts.items.shape[1]):
+
+    def fill(rows: slice) -> None:
         part = counts[rows]
         buckets, grades = buckets_of(part, k), _grades_of(_graded(part))
         sums = _precision_sums(ties, buckets, grades)
         result["retrieved"][rows] = _divided_by_retrieved(ties, sums, buckets, grades)
         for name in ("capped", "relevant"):
             result[name][rows] = ratio(sums.sum(axis=1), divisor(name, part.n_relevant, k))
+
+    for_blocks(fill, len(counts), counts.items.shape[1])
     return result
 
 
@@ -199,8 +202,13 @@ def _divided_by_retrieved(ties: str, sums: np.ndarray, b: Buckets, grades: _Grad
 
 def _by_block(counts: Histograms, measure: Callable[[Histograms], np.ndarray]) -> np.ndarray:
     """measure (Q,) over runs of queries, so that temporaries stay small however many queries there are."""
-    parts = [measure(counts[rows]) for rows in blocks(len(counts), counts.items.shape[1])]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    result = np.empty(len(counts))
+
+    def fill(rows: slice) -> None:
+        result[rows] = measure(counts[rows])
+
+    for_blocks(fill, len(counts), counts.items.shape[1])
+    return result
 
 
 def _check(counts: Histograms, ties: str, name: str, depth: int | None) -> None:

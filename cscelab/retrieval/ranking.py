@@ -8,11 +8,13 @@ S_k is the sum of the precisions at the relevant ranks up to k, H_k their number
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from cscelab.retrieval.threads import over_threads
 
 TIES = ("expected", "index", "best", "worst")
 FROM_HISTOGRAMS = ("expected", "best", "worst")
@@ -60,13 +62,24 @@ def blocks(n_rows: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
+def for_blocks(fill: Callable[[slice], None], n_rows: int, width: int) -> None:
+    """fill(rows) for all `blocks`, on several threads."""
+
+    def part(first: int, last: int) -> None:
+        for rows in blocks(last - first, width):
+            fill(slice(first + rows.start, first + rows.stop))
+
+    over_threads(part, n_rows)
+
+
 def harmonic_between(before: np.ndarray, taken: np.ndarray) -> np.ndarray:
     """H(before + taken) - H(before) elementwise, float64: a table up to 1024, Euler and Maclaurin beyond."""
     after = before + taken
     low, high = np.minimum(before, _TABLED), np.minimum(after, _TABLED)
     a, b = np.maximum(before, _TABLED).astype(np.float64), np.maximum(after, _TABLED).astype(np.float64)
+    fall, total = 1 / b - 1 / a, 1 / b + 1 / a
     # H(n) = ln n + 1/2n - 1/12n^2 + 1/120n^4 - ..., whose next term is below 1e-20 here.
-    beyond = np.log1p((b - a) / a) - (b - a) / (2 * a * b) - (b**-2 - a**-2) / 12 + (b**-4 - a**-4) / 120
+    beyond = np.log1p((b - a) / a) + fall * (0.5 - total / 12 + total * (total**2 + fall**2) / 240)
     return _HARMONIC[high] - _HARMONIC[low] + beyond
 
 
@@ -99,14 +112,19 @@ def average_precision(
     if ties not in FROM_HISTOGRAMS:
         raise ValueError(f"ties={ties!r} cannot be had from histograms; choose from {', '.join(FROM_HISTOGRAMS)}")
     result = np.empty(len(counts))
-    for rows in blocks(len(counts), counts.items.shape[1]):
-        part = counts[rows]
+    reached = np.flatnonzero(counts.items.any(axis=0))
+    near = slice(int(reached[0]), int(reached[-1]) + 1) if len(reached) else slice(0, 1)  # no item lies elsewhere
+
+    def fill(rows: slice) -> None:
+        part = Histograms(counts.items[rows, near], counts.relevant[rows, near])
         buckets = buckets_of(part, k)
         sums = precision_sums(ties, buckets)
         if denominator == "retrieved":
             result[rows] = _divided_by_retrieved(ties, sums, buckets)
         else:
             result[rows] = ratio(sums.sum(axis=1), divisor(denominator, part.n_relevant, k))
+
+    for_blocks(fill, len(counts), counts.items.shape[1])
     return result
 
 

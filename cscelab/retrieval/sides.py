@@ -16,7 +16,16 @@ import numpy as np
 import torch
 
 from cscelab.retrieval import inputs
-from cscelab.retrieval.bitplanes import WORD, bit_planes, counted_rows, full_mask, query_masks, tile_width, words_of
+from cscelab.retrieval.bitplanes import (
+    WORD,
+    bit_planes,
+    counted_rows,
+    full_mask,
+    query_masks,
+    set_bits,
+    tile_width,
+    words_of,
+)
 from cscelab.retrieval.counting import Asked, Itself, Tiles
 from cscelab.retrieval.inputs import Array
 
@@ -249,11 +258,8 @@ def _label_planes(labels: np.ndarray, columns: np.ndarray, width: int) -> np.nda
         words = words_of(np.packbits(labels, axis=1, bitorder="little"))
         return bit_planes(words, labels.shape[1], width)[:, columns]
     rows = np.minimum(np.searchsorted(columns, labels), len(columns) - 1)
-    item = np.flatnonzero(columns[rows] == labels)
     planes = np.zeros((-(-len(labels) // (WORD * width)), len(columns), width), np.uint64)
-    tile, word = np.divmod(item // WORD, width)
-    # The bits of one word come from different items, so adding them sets them.
-    np.add.at(planes, (tile, rows[item], word), np.uint64(1) << (item % WORD).astype(np.uint64))
+    set_bits(planes, np.where(columns[rows] == labels, rows, -1))
     return planes
 
 

@@ -24,11 +24,11 @@ def tally(
 ) -> Histograms:
     """Histograms over Hamming distance of every query, `graded` ones too where asked for.
 
-    On the CPU by bit planes, on another device by matrix products there; statistics, where given, see every block.
+    On the CPU by bit planes, on a GPU by matrix products there; statistics, where given, see every block.
     """
     n_grades = queries.most_labels if graded else 1
     device = queries.device if queries.device.type != "cpu" else database.device
-    if device.type != "cpu":
+    if device.type == "cuda":
         if statistics is not None:
             for tiles, _ in database.blocks(queries):
                 statistics.add(tiles)

@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 
 from cscelab.retrieval.bitplanes import popcount
-from cscelab.retrieval.counting import Asked, Itself, Tiles, any_label, keep, over_threads, sum_labels
+from cscelab.retrieval.counting import Asked, Itself, Tiles, any_label, keep, sum_labels
+from cscelab.retrieval.threads import over_threads
 
 _SCALE = 53  # bits after the point of a precision
 _LOW = 27  # of them that go to the low of two sums
