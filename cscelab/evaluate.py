@@ -50,11 +50,8 @@ def mean_average_precision(
     inputs.one_of("empty", empty, ("zero", "drop"))
     k = inputs.depth("k", k)
     parts = World() if sharded else Alone()
-    queries, database = parts.attempt(
-        lambda: two_sides(
-            query_codes, query_labels, database_codes, database_labels, bits, query_ids, database_ids, sharded
-        )
-    )
+    given = query_codes, query_labels, database_codes, database_labels, bits, query_ids, database_ids, sharded
+    queries, database = parts.attempt(lambda: two_sides(*given))
     if ties == "index" and not all(parts.gather(database.again)):
         raise ValueError(
             "ties by index take two passes over the database, and a generator can be read only once; give arrays, "
@@ -81,10 +78,12 @@ def cosine_average_precision(
 ) -> np.ndarray:  # fmt: skip
     """AP@k (Q,) of real values (Q, K) against (N, K) ranked by falling cosine, ties by database index.
 
-    Cosines that agree to 1e-9 count as equal.
+    Cosines are rounded to steps of 2^-30, and equal ones are ties. Labels and ids as in `mean_average_precision`.
+    Raises ValueError for input that does not fit together.
     """
     inputs.one_of("denominator", denominator, DENOMINATORS)
     k = inputs.depth("k", k)
+    inputs.both_ids(query_ids, database_ids)
     queries = valued_side("query", query_values, query_labels, query_ids)
     database = valued_side("database", database_values, database_labels, database_ids)
     return rank_by_cosine(queries, database, [k])[k][denominator]
@@ -95,8 +94,8 @@ def evaluate(
     k: int | Sequence[int | None] | None = None,
     query_values: Array | None = None, database_values: Array | None = None,
     bits: int | None = None, query_ids: Array | None = None, database_ids: Array | None = None,
-    precision_at: Sequence[int] = (1, 10, 100, 1000), radius: Sequence[int] = (0, 1, 2),
-    ties: Sequence[str] = TIES, sharded: bool = False,
+    precision_at: int | Sequence[int] = (1, 10, 100, 1000), radius: int | Sequence[int] = (0, 1, 2),
+    ties: str | Sequence[str] = TIES, sharded: bool = False,
 ) -> Report:  # fmt: skip
     """Every measure of codes against codes, from one pass over the distances; input as `mean_average_precision`.
 
@@ -105,31 +104,27 @@ def evaluate(
     (N, D), both or neither, are ranked by cosine for `continuous_map`; precision_at: the n of precision@n and recall@n,
     for multi-hot labels also of ACG@n and NDCG@n; radius: Hamming radii in bits. Raises ValueError.
     """
-    ks = [inputs.depth("k", one) for one in (k if isinstance(k, Sequence) else (k,))]
-    if not ks:
-        raise ValueError("k is an empty list; expected at least one depth, None for the whole ranking")
-    for policy in ties:
-        inputs.one_of("ties", policy, TIES)
-    depths = [inputs.whole_number("precision_at", n) for n in precision_at]
-    radii = [inputs.whole_number("radius", r, least=0) for r in radius]
+    ks = list(dict.fromkeys(inputs.depth("k", one) for one in inputs.several("k", k)))
+    policies = [inputs.one_of("ties", policy, TIES) for policy in inputs.several("ties", ties)]
+    depths = sorted({inputs.whole_number("precision_at", n) for n in inputs.several("precision_at", precision_at)})
+    radii = sorted({inputs.whole_number("radius", r, least=0) for r in inputs.several("radius", radius)})
     parts = World() if sharded else Alone()
-    queries, database = parts.attempt(
-        lambda: two_sides(
-            query_codes, query_labels, database_codes, database_labels, bits, query_ids, database_ids, sharded
-        )
-    )
+    given = query_codes, query_labels, database_codes, database_labels, bits, query_ids, database_ids, sharded
+    queries, database = parts.attempt(lambda: two_sides(*given))
     values = parts.attempt(lambda: _values(queries, database, query_values, database_values, sharded))
     statistics = CodeStatistics(queries.bits)
     counts, earlier = _counts(queries, database, parts, queries.labels.ndim == 2, statistics)
     statistics.join(parts)
     ordered = None
-    if "index" in ties and all(parts.gather(database.again)):
+    if "index" in policies and all(parts.gather(database.again)):
         ordered = _ordered(queries, database, Places(counts, earlier, queries.bits), ks, depths, parts)
-    maps = list(measures.mean_average_precisions(counts, ks, ties, ordered))
+    maps = list(measures.mean_average_precisions(counts, ks, policies, ordered))
     at_depths = list(measures.at_depths(counts, depths))
-    shared = list(measures.graded_measures(counts, ks, depths, ties, ordered))
+    shared = list(measures.graded_measures(counts, ks, depths, policies, ordered))
     near = list(measures.within_radius(counts, radii))
-    ap = measures.average_precision(counts, ks[0], "expected", "retrieved")
+    ap = maps[0].per_query  # expected, retrieved
+    if maps[0].ties != "expected":
+        ap = measures.average_precision(counts, ks[0], "expected", "retrieved")
     classes = measures.per_class(ap, queries.labels, ks[0])
     error, cosine = None, []
     if values is not None:
@@ -151,6 +146,7 @@ def evaluate(
         average_precision=ap,
         codes=statistics.report(counts, error),
         measures=(*maps, *cosine, *at_depths, *shared, *near, *classes.values()),
+        queries=queries.digest,
         histograms=counts,
     )  # fmt: skip
 
@@ -160,7 +156,7 @@ def _counts(
     graded: bool = False, statistics: CodeStatistics | None = None,
 ) -> tuple[Histograms, Histograms]:  # fmt: skip
     """Histograms of the whole database, and of the shards before this one."""
-    if len(set(parts.gather(queries.digest))) > 1:
+    if len(set(parts.gather(queries.codes_digest))) > 1:
         raise ValueError("the ranks came with different queries; give every rank the same queries and its own shard")
     counts, earlier = parts.histograms(parts.attempt(lambda: tally(queries, database, graded, statistics)))
     if not counts.items.any():

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cscelab.retrieval.graded import GAINS, check_depth, check_gain
+from cscelab.retrieval.graded import check_depth, check_gain
 from cscelab.retrieval.ranking import DENOMINATORS, blocks, ratio
+
+GAINS = {"exponential": lambda grades: np.exp2(grades) - 1.0, "linear": lambda grades: grades.astype(np.float64)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cscelab.evaluate import evaluate, mean_average_precision
-from cscelab.retrieval import countingtorch, sides
+from cscelab.retrieval import sides
 from cscelab.retrieval.bitplanes import bit_planes, full_mask, popcount, query_masks, tile_width, words_of
+from cscelab.retrieval.countingtorch import DeviceCounter
 from cscelab.retrieval.diagnostics import CodeStatistics
+from cscelab.retrieval.ranking import Histograms
 from cscelab.retrieval.sides import two_sides
 from cscelab.retrieval.tally import tally
 
@@ -48,7 +50,11 @@ def retrieval(seed, bits, n_query=4, n_items=150, n_labels=0, spread=0.5):
 def counted(case, ids=(None, None), graded=True, device=None):
     queries, database = two_sides(*case, None, *ids)
     if device is not None:
-        return countingtorch.tally(queries, database, queries.most_labels, graded, device)
+        counter = DeviceCounter(queries, queries.most_labels, device)
+        for piece in database.batches(queries):
+            counter.add(piece)
+        items, by_grade = counter.totals()
+        return Histograms(items, by_grade.sum(axis=0), by_grade.transpose(1, 0, 2))
     return tally(queries, database, graded)
 
 
@@ -162,3 +168,46 @@ def test_statistics_of_no_item_can_still_be_joined():
     statistics = CodeStatistics(12)
     statistics.settle()
     assert statistics.distinct is None
+
+
+@pytest.mark.parametrize("labels", ["class", "multi-hot"])
+def test_a_query_has_the_same_bits_on_any_number_of_threads_and_among_any_others(labels):
+    query, query_labels, codes, their_labels = retrieval(3, 64, 9, 8000, 0 if labels == "class" else 20)
+    ties = ("expected", "index", "best", "worst")
+    reports = {}
+    for n_threads in (1, 2, 3):
+        torch.set_num_threads(n_threads)
+        try:
+            reports[n_threads] = evaluate(query, query_labels, codes, their_labels, k=(777, None, 5000), ties=ties)
+        finally:
+            torch.set_num_threads(1)
+    some = [7, 2, 5]
+    alone = evaluate(query[some], query_labels[some], codes, their_labels, k=(777, None, 5000), ties=ties)
+    others = {(m.name, m.ties, m.divided_by): m.per_query for m in alone.measures}
+    for one, two, three in zip(*(reports[n].measures for n in (1, 2, 3)), strict=True):
+        assert np.array_equal(one.per_query, two.per_query), one.name
+        assert np.array_equal(one.per_query, three.per_query), one.name
+        if "class" not in one.name:
+            assert np.array_equal(one.per_query[some], others[one.name, one.ties, one.divided_by]), one.name
+
+
+def test_a_gpu_counts_a_generator_that_is_read_once_and_its_statistics(monkeypatch):
+    """Simulated: the device that codes claim to be on is the only thing that is not of this machine."""
+    from cscelab.retrieval import tally as module
+
+    class Claims:
+        type = "cuda"
+
+    case = retrieval(4, 30, n_items=90, n_labels=6)
+    whole = evaluate(*case)
+    monkeypatch.setattr(
+        module, "DeviceCounter", lambda queries, n, device: DeviceCounter(queries, n, torch.device("cpu"))
+    )
+    monkeypatch.setattr(sides.Database, "device", Claims)
+    query, query_labels, codes, labels = case
+    report = evaluate(query, query_labels, iter([(codes[:50], labels[:50]), (codes[50:], labels[50:])]))
+    for got, expected in ((report, whole), (evaluate(*case), whole)):
+        assert np.array_equal(got.histograms.items, expected.histograms.items)
+        assert np.array_equal(got.histograms.graded, expected.histograms.graded)
+        assert got.codes.distinct_codes == expected.codes.distinct_codes
+    assert report.map["expected"] == whole.map["expected"]

@@ -271,6 +271,12 @@ def test_released_map_lies_between_worst_and_best(shared_file):
         assert worst < mean_average_precision(*case, k=k) < best
 
 
+def test_cosine_ranking_refuses_ids_of_one_side():
+    values = np.eye(2)
+    with pytest.raises(ValueError, match="ids came for one side only"):
+        cosine_average_precision(values, np.arange(2), values, np.arange(2), query_ids=np.arange(2))
+
+
 def test_cosine_ranking_equals_a_naive_loop():
     rng = np.random.default_rng(13)
     query, database = rng.normal(size=(12, 5)), rng.normal(size=(50, 5))
@@ -419,6 +425,13 @@ BAD = [
     ({"query_labels": np.eye(2)}, "differ in kind"),
     ({"query_labels": np.eye(2), "database_labels": np.ones((2, 3))}, "differ in kind"),
     ({"query_ids": np.arange(2)}, "ids came for one side only"),
+    ({"k": 2**63}, "k is 9223372036854775808; expected a whole number"),
+    ({"query_codes": [[1, -1, 1], [1]]}, "query codes are rows of different lengths"),
+    ({"query_codes": np.array([[1j, 1, 1], [1, 1, 1]])}, "^query codes are of type complex128"),
+    (
+        {"query_labels": np.array([0, 1e300])},
+        r"query labels run from 0.0 to 1e\+300; expected whole numbers of 64 bits",
+    ),
     ({"query_ids": np.arange(3), "database_ids": np.arange(2)}, "query ids are int64"),
     ({"query_ids": np.arange(2), "database_ids": np.array([0.0, np.nan])}, "database ids are float64"),
 ]
@@ -444,6 +457,12 @@ def test_bad_options_of_the_report_are_refused():
     values = np.ones((2, 4))
     for change, message in [
         ({"precision_at": (0,)}, "precision_at is 0"),
+        ({"precision_at": 0}, "precision_at is 0"),
+        ({"precision_at": None}, "precision_at is None"),
+        ({"k": ()}, "k is an empty list"),
+        ({"k": "all"}, "k is 'all'; expected a whole number"),
+        ({"ties": "any"}, "unknown ties 'any'"),
+        ({"query_values": np.array(1.0), "database_values": values}, "1 query values came with 2 codes"),
         ({"radius": (-1,)}, "radius is -1; expected a whole number of at least 0"),
         ({"query_values": values}, "database_values are missing"),
         ({"query_values": values, "database_values": np.ones((3, 4))}, "3 database values came with 2 codes"),
@@ -452,6 +471,46 @@ def test_bad_options_of_the_report_are_refused():
     ]:
         with pytest.raises(ValueError, match=message):
             evaluate(**GOOD, **change)
+
+
+def test_every_row_of_a_report_can_be_asked_for_by_its_name():
+    case = random_case(21, bits=8)
+    multi_hot = case[0], one_hot(case[1], 4), case[2], one_hot(case[3], 4)
+    report = evaluate(*multi_hot, k=(None, 20), query_values=case[0], database_values=case[2])
+    for row in report.rows():
+        found = report.measure(row["measure"], row["ties"], row["divided_by"])
+        assert found.value == row["value"]
+        assert report.measure(row["measure"]).name == row["measure"]
+        assert row["low"] <= row["value"] <= row["high"]
+    with pytest.raises(ValueError, match="no measure 'mAP@7'; it has mAP@all, mAP@20"):
+        report.measure("mAP@7")
+    with pytest.raises(ValueError, match=r"no measure 'precision@1', 'worst'; it has precision@1 \(expected, n\)"):
+        report.measure("precision@1", "worst")
+
+
+def test_a_difference_of_reports_is_paired_and_refuses_other_queries():
+    query, query_labels, database, database_labels = case = random_case(22)
+    report = evaluate(*case)
+    other = evaluate(-query, query_labels, database, database_labels)
+    found = report.difference(other, "mAP@all")
+    assert found.value == pytest.approx(report.map["expected"]["retrieved"] - other.map["expected"]["retrieved"])
+    assert found.low < found.value < found.high
+    assert report.difference(report, "precision within 2").high == 0
+    with pytest.raises(ValueError, match="cannot be paired"):
+        report.difference(evaluate(query, query_labels[::-1], database, database_labels), "mAP@all")
+
+
+def test_average_precision_of_millions_equals_plain_sums():
+    items, relevant = np.array([3, 1_000_000, 2_000_000, 0, 7]), np.array([1, 200_000, 0, 0, 7])
+    precise, before, hits, total = [], 0, 0, 0.0
+    for n, r in zip(items, relevant, strict=True):
+        i = np.arange(1, n + 1, dtype=np.longdouble)
+        share = (r - 1) / np.longdouble(n - 1) if n > 1 else np.longdouble(0)
+        precise.append(np.sum(r / np.longdouble(max(n, 1)) * (hits + 1 + (i - 1) * share) / (before + i)))
+        before, hits = before + n, hits + r
+    total = float(np.sum(precise) / hits)
+    found = ranking.average_precision(Histograms(items[None], relevant[None]))[0]
+    assert found == pytest.approx(total, rel=1e-12)
 
 
 def test_public_names_are_those_that_others_rely_on():

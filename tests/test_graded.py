@@ -407,3 +407,15 @@ def test_a_report_has_every_graded_measure_and_ties_by_index_equal_sorting(k):
         assert report.graded["index"][f"{name}, {denominator}"] == found["index"].mean()
     assert report.graded["expected"]["NDCG@all"] == pytest.approx(ndcg(report.histograms).mean())
     assert evaluate(query, labels[:, 0], database, their_labels[:, 0]).graded == {}
+
+
+def test_ndcg_of_more_labels_than_a_float_has_powers_of_two():
+    rng = np.random.default_rng(4)
+    labels, their_labels = rng.random((2, 1500)) < 0.99, rng.random((40, 1500)) < 0.99
+    codes, their_codes = rng.integers(0, 2, (2, 8)), rng.integers(0, 2, (40, 8))
+    report = evaluate(codes, labels, their_codes, their_labels, precision_at=(5,))
+    for ties in TIES:
+        values = report.measure("NDCG@5", ties).per_query
+        assert np.isfinite(values).all()
+        assert ((values > 0) & (values <= 1 + 1e-12)).all()
+    assert (report.measure("NDCG@5", "worst").per_query < report.measure("NDCG@5", "best").per_query).any()

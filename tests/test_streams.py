@@ -151,3 +151,31 @@ def test_memory_does_not_grow_with_the_database(monkeypatch):
     few, many = peak(10), peak(40)
     assert many < 1.1 * few
     assert many < 200e6
+
+
+def test_an_empty_chunk_of_one_bit_codes_is_nothing():
+    query, labels = np.array([[1], [0]], np.uint8), np.array([0, 1])
+    chunks_of = [(np.zeros((0, 1), np.uint8), np.zeros(0, int)), (query, labels)]
+    assert mean_average_precision(query, labels, chunks_of, bits=1) == 1.0
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda a, path: np.asfortranarray(a),
+        lambda a, path: a.astype(a.dtype.newbyteorder(">")),
+        lambda a, path: a[::-1].copy()[::-1],
+        lambda a, path: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),  # read-only
+        lambda a, path: (np.save(path, a), np.load(path, mmap_mode="r"))[1],
+    ],
+    ids=["Fortran order", "big-endian", "negative strides", "read-only", "memory map"],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_any_layout_of_the_same_array_gives_the_same_bits(write, packed, tmp_path):
+    query, query_labels, codes, labels = retrieval()
+    given, bits = (pack(codes), 20) if packed else (codes.astype(np.int16), None)
+    asked = pack(query) if packed else query
+    stored = write(given, tmp_path / "codes.npy"), write(labels, tmp_path / "labels.npy")
+    for ties in ("expected", "index"):
+        found = mean_average_precision(asked, query_labels, *stored, ties=ties, bits=bits)
+        assert found == mean_average_precision(query, query_labels, codes, labels, ties=ties)

@@ -30,6 +30,8 @@ COMMANDS = {
     "pretrain": experiments.pretrain,
 }
 
+RESUMABLE = ("train", "figures", "photographs", "pretrain")
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `cscelab`. Exit codes: 0 done, 1 unhealthy (doctor), 2 a user's mistake, 130 stopped by Ctrl-C."""
@@ -43,5 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"cscelab: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("cscelab: stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+        given = sys.argv[1:] if arguments is None else arguments
+        resumes = bool(given) and given[0] in RESUMABLE
+        goes_on = "the same command goes on from the last finished epoch" if resumes else "nothing half done was kept"
+        print(f"cscelab: stopped; {goes_on}", file=sys.stderr)
         sys.exit(130)

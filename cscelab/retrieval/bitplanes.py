@@ -34,7 +34,7 @@ def words_of(packed: np.ndarray) -> np.ndarray:
     """(N, bytes) uint8 as (N, ceil(bytes / 8)) uint64, filled up with zero bytes; lowest byte first."""
     n_bytes = packed.shape[1]
     padded = packed
-    if n_bytes % 8 or not packed.flags.c_contiguous:
+    if n_bytes % 8 or not (packed.flags.c_contiguous and packed.flags.writeable and packed.flags.aligned):
         padded = np.zeros((len(packed), -(-n_bytes // 8) * 8), np.uint8)
         padded[:, :n_bytes] = packed
     return padded.view("<u8")

@@ -54,9 +54,10 @@ def bins(bits: int) -> int:
 
 
 def count(tiles: Tiles, asked: Asked, itself: Itself, items: np.ndarray, graded: np.ndarray) -> None:
-    """Adds a block to items (Q, bins) and graded (Q, G, bins), int64.
+    """Adds a block to items (Q, bins) and graded (G, Q, bins), int64.
 
-    graded[:, g-1]: items that share exactly g labels with the query; with G = 1, at least one.
+    graded[g-1]: items that share exactly g labels with the query; with G = 1, at least one. Grades that do not occur
+    are not touched, so that their zeros take no memory.
     """
 
     def part(first: int, last: int) -> None:
@@ -68,7 +69,7 @@ def count(tiles: Tiles, asked: Asked, itself: Itself, items: np.ndarray, graded:
 @njit(nogil=True, cache=True)
 def _count(planes, labels, valid, masks, starts, rows, self_starts, self_items, items, graded, first, last):  # type: ignore[no-untyped-def]
     n_tiles, n_rows, width = planes.shape
-    n_grades = graded.shape[1]
+    n_grades = graded.shape[0]
     n_planes = 4
     while (1 << n_planes) <= n_rows:
         n_planes += 1
@@ -87,12 +88,12 @@ def _count(planes, labels, valid, masks, starts, rows, self_starts, self_items, 
             _split(counter, n_planes - 3, present, stack, items[q])
             if n_grades == 1:
                 any_label(labels[tile], wanted, present, relevant)
-                _split(counter, n_planes - 3, relevant, stack, graded[q, 0])
+                _split(counter, n_planes - 3, relevant, stack, graded[0, q])
             else:
                 n_bits = sum_labels(labels[tile], wanted, shared, carry)
                 for grade in range(1, wanted.size + 1):
                     _exactly(shared, n_bits, grade, present, relevant)
-                    _split(counter, n_planes - 3, relevant, stack, graded[q, grade - 1])
+                    _split(counter, n_planes - 3, relevant, stack, graded[grade - 1, q])
 
 
 @njit(nogil=True, cache=True)

@@ -1,47 +1,52 @@
-"""The histograms of `tally` on an accelerator: distances and shared labels by matrix products, where the codes are."""
+"""The histograms of `tally` on a GPU: distances and shared labels by matrix products."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from cscelab.codes import as_signs, unpack
-from cscelab.retrieval import inputs
-from cscelab.retrieval.ranking import Histograms
-from cscelab.retrieval.sides import Database, Queries
+from cscelab.codes import unpack
+from cscelab.retrieval.sides import Piece, Queries
 
 _CELLS = 2**22  # queries x items compared at once
 
 
-def tally(queries: Queries, database: Database, n_grades: int, graded: bool, device: torch.device) -> Histograms:
-    """As `cscelab.retrieval.tally.tally`, on `device`.
+class DeviceCounter:
+    """Counts pieces of a database on `device`, where the queries stay.
 
     Products of -1 and +1 are summed in float32, which is exact to 2^24 bits, also where it multiplies in TF32.
     """
-    codes = unpack(torch.from_numpy(queries.packed).to(device), queries.bits).float()
-    labels = torch.from_numpy(queries.labels).to(device)
-    ids = None if queries.ids is None else torch.from_numpy(queries.ids).to(device)
-    width = queries.bits + 1
-    counts = torch.zeros(len(queries), (n_grades + 1) * width, dtype=torch.int64, device=device)
-    for their_codes, packed, their_labels, their_ids in database.slices(queries):
-        theirs = torch.as_tensor(their_codes, device=device)
-        theirs = (unpack(theirs, queries.bits) if packed else as_signs(theirs)).float()
-        if not isinstance(their_labels, torch.Tensor) or their_labels.device.type == "cpu":
-            their_labels = torch.from_numpy(inputs.checked_labels("database", their_labels, len(theirs)))
-        shown = their_labels.to(device)
-        step = max(1, _CELLS // max(1, len(theirs)))
-        for start in range(0, len(queries), step):
+
+    def __init__(self, queries: Queries, n_grades: int, device: torch.device) -> None:
+        self.bits, self.n_grades, self.device = queries.bits, n_grades, device
+        self.codes = unpack(self._there(queries.packed), queries.bits).float()
+        self.labels = self._there(queries.labels)
+        self.ids = None if queries.ids is None else self._there(queries.ids)
+        width = (n_grades + 1) * (queries.bits + 1)
+        self.counts = torch.zeros(len(queries), width, dtype=torch.int64, device=device)
+
+    def add(self, piece: Piece) -> None:
+        codes, labels = unpack(self._there(piece.packed), self.bits).float(), self._there(piece.labels)
+        ids = None if piece.ids is None else self._there(piece.ids)
+        step = max(1, _CELLS // max(1, len(codes)))
+        for start in range(0, len(self.codes), step):
             rows = slice(start, start + step)
-            with torch.autocast(device.type, enabled=False):
-                distance = ((queries.bits - codes[rows] @ theirs.T) / 2).round().long()
+            with torch.autocast(self.device.type, enabled=False):
+                distance = ((self.bits - self.codes[rows] @ codes.T) / 2).round().long()
                 if labels.ndim == 1:
-                    grade = (labels[rows, None] == shown[None]).long()
+                    grade = (self.labels[rows, None] == labels[None]).long()
                 else:
-                    grade = (labels[rows].float() @ shown.float().T).round().long().clamp_(max=n_grades)
-            key = grade * width + distance
+                    grade = (self.labels[rows].float() @ labels.float().T).round().long().clamp_(max=self.n_grades)
+            key = grade * (self.bits + 1) + distance
             weight = torch.ones_like(key)
-            if ids is not None and their_ids is not None:
-                weight[ids[rows, None] == torch.from_numpy(their_ids).to(device)[None]] = 0
-            counts[rows].scatter_add_(1, key, weight)
-    by_grade = counts.view(len(queries), n_grades + 1, width).cpu().numpy()
-    shared = by_grade[:, 1:].copy()
-    return Histograms(by_grade.sum(axis=1), shared.sum(axis=1), shared if graded else None)
+            if self.ids is not None and ids is not None:
+                weight[self.ids[rows, None] == ids[None]] = 0
+            self.counts[rows].scatter_add_(1, key, weight)
+
+    def totals(self) -> tuple[np.ndarray, np.ndarray]:
+        """items (Q, K+1) and graded (G, Q, K+1), int64, as `counting.count` fills them."""
+        by_grade = self.counts.view(len(self.codes), self.n_grades + 1, self.bits + 1).cpu().numpy()
+        return by_grade.sum(axis=1), by_grade[:, 1:].transpose(1, 0, 2)
+
+    def _there(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.require(array, requirements=("C", "W"))).to(self.device)

@@ -28,12 +28,11 @@ from cscelab.retrieval.ranking import (
     nearer,
     over_kept,
     ratio,
+    sum_in_order,
 )
 
-GAINS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "exponential": lambda grades: np.exp2(grades, dtype=np.float64) - 1.0,
-    "linear": lambda grades: np.asarray(grades, dtype=np.float64),
-}
+GAINS = ("exponential", "linear")
+_LARGEST_EXPONENT = 900  # of a gain; NDCG is a ratio, so gains may share any factor
 
 SumBetween = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -65,7 +64,7 @@ def ndcg(counts: Histograms, n: int | None = None, ties: str = "expected", gain:
 
     def normalised(part: Histograms) -> np.ndarray:
         graded = _graded(part)
-        gains = GAINS[gain](_grades(graded))
+        gains = _gains(gain, _grades(graded), graded.shape[1])
         dcg = _gain_sums(ties, buckets_of(part, n), graded, gains, discount_between)
         return ratio(dcg, _ideal_dcg(part, n, gains))
 
@@ -75,12 +74,21 @@ def ndcg(counts: Histograms, n: int | None = None, ties: str = "expected", gain:
 def ndcg_of(ranked: np.ndarray, counts: Histograms, gain: str = "exponential") -> np.ndarray:
     """NDCG@n (Q,) of grades in rank order, ranked (Q, n) int; counts hold the grades of the whole database."""
     check_gain(gain)
+    largest = _graded(counts).shape[1]
     discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
 
     def ideal(part: Histograms) -> np.ndarray:
-        return _ideal_dcg(part, ranked.shape[1], GAINS[gain](_grades(_graded(part))))
+        return _ideal_dcg(part, ranked.shape[1], _gains(gain, _grades(_graded(part)), largest))
 
-    return ratio(GAINS[gain](ranked) @ discounts, _by_block(counts, ideal))
+    return ratio(sum_in_order(_gains(gain, ranked, largest) * discounts), _by_block(counts, ideal))
+
+
+def _gains(gain: str, grades: np.ndarray, largest: int) -> np.ndarray:
+    """2^grade - 1 or grade; divided by a power of two where 2^largest is no longer a float64."""
+    if gain == "linear":
+        return grades.astype(np.float64)
+    shift = max(0, largest - _LARGEST_EXPONENT)
+    return np.exp2(grades - float(shift)) - np.exp2(-float(shift))
 
 
 def _ideal_dcg(part: Histograms, n: int | None, gains: np.ndarray) -> np.ndarray:
@@ -114,9 +122,9 @@ def weighted_by_denominator(counts: Histograms, k: int | None = None, ties: str 
         sums = _precision_sums(ties, buckets, grades)
         result["retrieved"][rows] = _divided_by_retrieved(ties, sums, buckets, grades)
         for name in ("capped", "relevant"):
-            result[name][rows] = ratio(sums.sum(axis=1), divisor(name, part.n_relevant, k))
+            result[name][rows] = ratio(sum_in_order(sums), divisor(name, part.n_relevant, k))
 
-    for_blocks(fill, len(counts), counts.items.shape[1])
+    for_blocks(fill, len(counts), _graded(counts)[0].size)
     return result
 
 
@@ -158,11 +166,11 @@ def _gain_sums(ties: str, b: Buckets, graded: np.ndarray, gains: np.ndarray, sum
     """Sum (Q,) of gain x discount over the top n; `sum_between` sums the discounts of consecutive ranks."""
     if ties == "expected":
         mean = ratio(np.einsum("qgd,g->qd", graded, gains), b.n)
-        return (mean * sum_between(b.before, b.t)).sum(axis=1)
+        return sum_in_order(mean * sum_between(b.before, b.t))
     total = np.zeros(b.n.shape)
     for grade, start, length in _runs(ties, b, graded):
         total += gains[grade - 1] * sum_between(start, length)
-    return total.sum(axis=1)
+    return sum_in_order(total)
 
 
 def _precision_sums(ties: str, b: Buckets, grades: _Grades) -> np.ndarray:
@@ -184,7 +192,7 @@ def _precision_sums(ties: str, b: Buckets, grades: _Grades) -> np.ndarray:
 def _divided_by_retrieved(ties: str, sums: np.ndarray, b: Buckets, grades: _Grades) -> np.ndarray:
     """The sums (Q, D) over the relevant items retrieved, (Q,). A bucket cut by k can hold more or fewer of them."""
     whole = b.t == b.n
-    total = np.where(whole, sums, 0.0).sum(axis=1)
+    total = sum_in_order(np.where(whole, sums, 0.0))
     result = ratio(total, np.where(whole, b.r, 0).sum(axis=1))
     rows, columns = cut_of(b)
     result[rows] = START[ties]
@@ -207,7 +215,7 @@ def _by_block(counts: Histograms, measure: Callable[[Histograms], np.ndarray]) -
     def fill(rows: slice) -> None:
         result[rows] = measure(counts[rows])
 
-    for_blocks(fill, len(counts), counts.items.shape[1])
+    for_blocks(fill, len(counts), _graded(counts)[0].size)
     return result
 
 

@@ -14,15 +14,27 @@ from cscelab.codes import as_signs, pack, unpack
 Array = np.ndarray | torch.Tensor
 
 
-def one_of(name: str, value: str, choices: Sequence[str]) -> None:
+def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+    return str(value)
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least}")
-    return int(value)
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) < 2**62:
+        return int(value)
+    shown = " ".join(repr(value).split())
+    raise ValueError(f"{name} is {shown[:60]}; expected a whole number of at least {least}")
+
+
+def several(name: str, values: Any) -> list[Any]:
+    """One value or a sequence of them as a list. Raises ValueError for none."""
+    if values is None or isinstance(values, str | Integral | float) or np.ndim(values) == 0:
+        return [values]
+    found = list(values)
+    if not found:
+        raise ValueError(f"{name} is an empty list; give at least one")
+    return found
 
 
 def depth(name: str, value: Any) -> int | None:
@@ -34,7 +46,8 @@ def as_numpy(name: str, array: Any) -> np.ndarray:
     """Numbers as a NumPy array, not copied where they are one (a memory-mapped file stays on disk)."""
     if isinstance(array, torch.Tensor):
         array = array.detach().cpu()
-        array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+        whole = not array.dtype.is_floating_point or array.dtype in (torch.float16, torch.float32, torch.float64)
+        array = (array if whole else array.float()).numpy()  # NumPy knows no bfloat16 and no 8-bit floats
     try:
         array = np.asarray(array)
     except ValueError:
@@ -52,7 +65,12 @@ def code_bits(side: str, codes: Any, bits: int | None) -> tuple[int, bool]:
             f"{side} codes: codes of shape {shape}; expected (N, K), a row of K >= 1 bits each: reshape them"
         )
     # One uint8 column of 0 and 1 with bits=1 is a code written out: packed, its bit would be 128.
-    packed = is_byte and bits is not None and shape[1] == -(-bits // 8) and (shape[1] != bits or codes[:].max() > 1)
+    packed = (
+        is_byte
+        and bits is not None
+        and shape[1] == -(-bits // 8)
+        and (shape[1] != bits or (shape[0] > 0 and codes[:].max() > 1))
+    )
     if bits is not None and not packed and shape[1] != bits:
         raise ValueError(f"{side} codes have {shape[1]} columns, but bits={bits}; give codes of {bits} bits")
     return (bits if packed and bits is not None else shape[1]), packed
@@ -63,31 +81,43 @@ def packed_codes(side: str, codes: Array, bits: int, packed: bool, zeros: set[in
 
     zeros: what has stood for the lower bit in earlier pieces, 0 or -1; one side's codes hold one of them.
     """
+    array: Any = codes
+    if packed or not isinstance(codes, torch.Tensor) or codes.device.type == "cpu":
+        array = as_numpy(f"{side} codes", codes)
     try:
         if packed:
-            array = as_numpy(f"{side} codes", codes)
             filling = array.shape[1] * 8 - bits
             if filling and (array[:, -1] & ((1 << filling) - 1)).any():
                 unpack(array, bits)  # says what is wrong
             return array
-        if isinstance(codes, torch.Tensor) and codes.device.type != "cpu":
-            return pack(codes).cpu().numpy()
-        array = as_numpy(f"{side} codes", codes)
-        ones = array == 1
-        if array.dtype.kind == "b":
-            return np.packbits(ones, axis=1)
-        n_minus = int(np.count_nonzero(array == -1)) if array.dtype.kind in "if" else 0
-        n_lower = n_minus or int(np.count_nonzero(array == 0))
-        if np.count_nonzero(ones) + n_lower != array.size:
-            as_signs(array)  # says what is wrong
-        if n_lower and zeros is not None:
-            zeros.add(-1 if n_minus else 0)
+        lower = _lower(array)
+        if lower is not None and zeros is not None:
+            zeros.add(lower)
             if len(zeros) > 1:
                 raise ValueError("some rows are written in -1 and +1 and others in 0 and 1; expected one of the two")
-        return np.packbits(ones, axis=1)
+        return pack(array).cpu().numpy() if isinstance(array, torch.Tensor) else np.packbits(array == 1, axis=1)
     except (ValueError, TypeError) as error:
         hint = "; packed uint8 codes need bits=, their number of bits" if "uint8" in str(codes.dtype) else ""
         raise ValueError(f"{side} codes: {error}{hint if not packed else ''}") from None
+
+
+def _lower(codes: Any) -> int | None:
+    """What stands for the lower bit, -1 or 0, None where every bit is up. Raises ValueError for any other value."""
+
+    def n_of(value: int) -> int:
+        found = codes == value
+        return int(found.sum()) if isinstance(found, torch.Tensor) else int(np.count_nonzero(found))
+
+    n_cells, up = int(np.prod(codes.shape)), n_of(1)
+    if up == n_cells:
+        return None
+    signed = "uint" not in str(codes.dtype) and "bool" not in str(codes.dtype)
+    for lower in (-1, 0) if signed else (0,):
+        n_lower = n_of(lower)
+        if n_lower and up + n_lower == n_cells:
+            return lower
+    as_signs(codes)  # says what is wrong
+    return None
 
 
 def checked_labels(side: str, labels: Array, n_rows: int) -> np.ndarray:
@@ -105,6 +135,12 @@ def checked_labels(side: str, labels: Array, n_rows: int) -> np.ndarray:
         return multi_hot
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.round(array))).all():
         raise ValueError(f"{side} labels hold NaN or fractions; expected whole class ids (N,)")
+    return _as_int64(f"{side} labels", array)
+
+
+def _as_int64(name: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind in "fu" and array.size and (array.max() >= 2**63 or array.min() < -(2**63)):
+        raise ValueError(f"{name} run from {array.min()} to {array.max()}; expected whole numbers of 64 bits")
     return array.astype(np.int64, copy=False)
 
 
@@ -112,15 +148,22 @@ def checked_ids(side: str, ids: Array, n_rows: int) -> np.ndarray:
     array = as_numpy(f"{side} ids", ids)
     if array.shape != (n_rows,) or array.dtype.kind not in "iu":
         raise ValueError(f"{side} ids are {array.dtype} {array.shape}; expected whole numbers ({n_rows},)")
-    return array.astype(np.int64, copy=False)
+    return _as_int64(f"{side} ids", array)
+
+
+def both_ids(query_ids: Any, database_ids: Any) -> None:
+    """Ids leave out self-matches, so one side's alone are a mistake."""
+    if (query_ids is None) != (database_ids is None):
+        raise ValueError("ids came for one side only; give both query_ids and database_ids, or neither")
 
 
 def rows_alike(side: str, values: Array | None, n_codes: int) -> Array:
     """The values, where there is one row for each code."""
     if values is None:
         raise ValueError(f"{side}_values are missing; give the values of both queries and database, or neither")
-    if len(values) != n_codes:
-        raise ValueError(f"{len(values)} {side} values came with {n_codes} codes; give one row for each")
+    if np.shape(values)[:1] != (n_codes,):
+        n_rows = (np.shape(values) or (1,))[0]
+        raise ValueError(f"{n_rows} {side} values came with {n_codes} codes; give one row for each")
     return values
 
 

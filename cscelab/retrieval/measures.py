@@ -120,7 +120,7 @@ def _by_policy(name: str, divided_by: str, found: dict[str, np.ndarray], ties: S
 
 def within_radius(counts: Histograms, radii: Sequence[int]) -> Iterator[Measure]:
     """Precision and recall within Hamming radii; a query that retrieves nothing has precision 0."""
-    precision, recall, _ = ranking.radius_curves(counts)
+    precision, recall = ranking.radius_curves(counts)
     last = precision.shape[1] - 1  # beyond K bits lies nothing more
     for r in radii:
         yield Measure(f"precision within {r}", "-", "in radius", precision[:, min(r, last)])
@@ -134,7 +134,7 @@ def retrieving_nothing(counts: Histograms, radii: Sequence[int]) -> dict[int, in
 
 
 def pr_curve(counts: Histograms) -> PRCurve:
-    precision, recall, _ = ranking.radius_curves(counts)
+    precision, recall = ranking.radius_curves(counts)
     return PRCurve(recall.mean(axis=0), precision.mean(axis=0))
 
 

@@ -37,8 +37,9 @@ class Histograms:
     graded: np.ndarray | None = None
 
     def __add__(self, other: Histograms) -> Histograms:
-        both = self.graded is not None and other.graded is not None
-        graded = self.graded + other.graded if both else None  # type: ignore[operator]
+        if (self.graded is None) != (other.graded is None):
+            raise ValueError("one of the histograms to add tells grades and the other does not; count both alike")
+        graded = None if self.graded is None or other.graded is None else self.graded + other.graded
         return Histograms(self.items + other.items, self.relevant + other.relevant, graded)
 
     def __getitem__(self, queries: slice | np.ndarray) -> Histograms:
@@ -60,6 +61,14 @@ def blocks(n_rows: int, width: int) -> Iterator[slice]:
     step = max(1, _BLOCK_CELLS // max(width, 1))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def sum_in_order(terms: np.ndarray) -> np.ndarray:
+    """Sum over the last axis, one term after another: zeros before or behind change no bit of it.
+
+    NumPy's own sum pairs terms by their number, so that a query's sum would depend on its neighbours' widths.
+    """
+    return np.cumsum(terms, axis=-1)[..., -1]
 
 
 def for_blocks(fill: Callable[[slice], None], n_rows: int, width: int) -> None:
@@ -122,7 +131,7 @@ def average_precision(
         if denominator == "retrieved":
             result[rows] = _divided_by_retrieved(ties, sums, buckets)
         else:
-            result[rows] = ratio(sums.sum(axis=1), divisor(denominator, part.n_relevant, k))
+            result[rows] = ratio(sum_in_order(sums), divisor(denominator, part.n_relevant, k))
 
     for_blocks(fill, len(counts), counts.items.shape[1])
     return result
@@ -168,7 +177,7 @@ def cut_of(b: Buckets) -> Cut:
 def _divided_by_retrieved(ties: str, sums: np.ndarray, b: Buckets) -> np.ndarray:
     """S_k / H_k (Q,). Where k cuts a bucket H_k varies too: go through the m relevant that can be kept of it."""
     whole = b.t == b.n
-    total = np.where(whole, sums, 0.0).sum(axis=1)
+    total = sum_in_order(np.where(whole, sums, 0.0))
     result = ratio(total, np.where(whole, b.r, 0).sum(axis=1))
     rows, columns = cut_of(b)
     result[rows] = START[ties]
@@ -194,7 +203,8 @@ def kept_relevant(ties: str, b: Buckets) -> Iterator[tuple[slice, np.ndarray, np
         lowest, highest = np.maximum(lowest, middle - reach), np.minimum(highest, middle + reach)
     for part in blocks(len(b.t), int((highest - lowest).max(initial=0)) + 1):
         first, last = lowest[part, None], highest[part, None]  # (q,) -> (q, 1)
-        for some in blocks(int((last - first).max()) + 1, 1):
+        width = int((last - first).max()) + 1
+        for some in [slice(0, width)] if ties == "expected" else blocks(width, 1):
             m = first + np.arange(some.start, some.stop)  # (q, M)
             yield part, np.minimum(m, last), m <= last
 
@@ -210,7 +220,7 @@ def over_kept(
         return np.maximum(so_far, np.where(possible, values, -np.inf).max(axis=1))
     if ties == "worst":
         return np.minimum(so_far, np.where(possible, values, np.inf).min(axis=1))
-    return so_far + (_hypergeometric(m, possible, cut) * values).sum(axis=1)
+    return so_far + sum_in_order(_hypergeometric(m, possible, cut) * values)
 
 
 def _hypergeometric(m: np.ndarray, possible: np.ndarray, b: Buckets) -> np.ndarray:
@@ -220,19 +230,19 @@ def _hypergeometric(m: np.ndarray, possible: np.ndarray, b: Buckets) -> np.ndarr
     logs = np.cumsum(steps, axis=1) - steps  # log Pr(m) but for a constant
     logs = np.where(possible, logs, -np.inf)
     weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return weights / sum_in_order(weights)[:, None]
 
 
 def expected_hits(counts: Histograms, n: int) -> np.ndarray:
     """Relevant items in the top n, mean over all orders of tied items, (Q,)."""
     taken = np.clip(n - nearer(counts.items), 0, counts.items)
-    return ratio(taken * counts.relevant, counts.items).sum(axis=1)
+    return sum_in_order(ratio(taken * counts.relevant, counts.items))
 
 
-def radius_curves(counts: Histograms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and number retrieved within each Hamming radius 0..K, (Q, K+1); the precision of none is 0."""
+def radius_curves(counts: Histograms) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall within each Hamming radius 0..K, (Q, K+1); the precision of nothing is 0."""
     retrieved, hits = np.cumsum(counts.items, axis=1), np.cumsum(counts.relevant, axis=1)
-    return ratio(hits, retrieved), ratio(hits, counts.n_relevant[:, None]), retrieved
+    return ratio(hits, retrieved), ratio(hits, counts.n_relevant[:, None])
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

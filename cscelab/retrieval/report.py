@@ -18,6 +18,7 @@ CONVENTIONS = {
     "it.",
     "capped": "capped = min(k, relevant items); relevant = relevant items in the database; in radius = items within "
     "it.",
+    "others": "n = the n first; ideal = the same sum in the best order there could be.",
     "expected": "ties expected: the mean over all orders of tied items; best, worst: the largest and smallest value an "
     "order gives, query by query; index: tied items in database order.",
     "graded": "ACG: mean number of shared labels in the top n; NDCG: gain 2^shared - 1; weighted mAP: precision with "
@@ -37,8 +38,8 @@ class Report:
     "NDCG@10", where labels are multi-hot; radius_precision, radius_recall: Hamming radius -> mean, where the
     radius_nothing[r] queries that retrieve nothing have precision 0; map_per_class (a query counts for each of its
     labels) and average_precision (Q,): expected ties, denominator "retrieved".
-    measures: all of these query by query. histograms: what other k, n and radii can still be had from
-    (`cscelab.retrieval.ranking`, `cscelab.retrieval.graded`).
+    measures: all of these query by query. queries: a digest of the queries' labels and ids, by which reports can be
+    paired. histograms: what other k, n and radii can still be had from (`cscelab.retrieval.ranking`, `.graded`).
     """
 
     k: int | None
@@ -59,6 +60,7 @@ class Report:
     average_precision: np.ndarray
     codes: CodeReport
     measures: tuple[Measure, ...]
+    queries: str
     histograms: Histograms
 
     @property
@@ -66,22 +68,30 @@ class Report:
         """ties -> denominator -> mAP@k of the first k."""
         return self.map_at[self.k]
 
-    def measure(self, name: str, ties: str = "expected", divided_by: str | None = None) -> Measure:
-        """One measure by its name in the table, as "mAP@all" or "precision@10". Raises ValueError for another name."""
+    def measure(self, name: str, ties: str | None = None, divided_by: str | None = None) -> Measure:
+        """One measure by its name in the table, as "mAP@all" or "precision@10"; where ties or divisor are not told, the
+        first in the table, which has expected ties where there are any. Raises ValueError for what it does not have.
+        """
         for one in self.measures:
-            if one.name == name and one.ties == ties and divided_by in (None, one.divided_by):
+            if one.name == name and ties in (None, one.ties) and divided_by in (None, one.divided_by):
                 return one
-        known = list(dict.fromkeys(one.name for one in self.measures))
-        raise ValueError(
-            f"there is no measure {name!r} with ties {ties!r}"
-            + ("" if divided_by is None else f", divided by {divided_by!r}")
-            + f" in this report; it has {', '.join(known)}"
-        )
+        asked = ", ".join([repr(name), *(f"{part!r}" for part in (ties, divided_by) if part is not None)])
+        same = [f"{one.name} ({one.ties}, {one.divided_by})" for one in self.measures if one.name == name]
+        known = same or list(dict.fromkeys(one.name for one in self.measures))
+        raise ValueError(f"this report has no measure {asked}; it has {', '.join(known)}")
 
     def difference(
-        self, other: Report, name: str, ties: str = "expected", divided_by: str | None = None
+        self, other: Report, name: str, ties: str | None = None, divided_by: str | None = None
     ) -> bootstrap.Interval:
-        """This run minus another on the same queries in the same order, with its paired interval."""
+        """This run minus another on the same queries in the same order, with its paired interval.
+
+        Raises ValueError for a report on other queries and for a measure that one of them does not have.
+        """
+        if self.queries != other.queries:
+            raise ValueError(
+                f"a report on {self.n_query} queries cannot be paired with one on {other.n_query} others: their labels "
+                "or ids differ; evaluate both runs on the same queries in the same order"
+            )
         mine, theirs = (report.measure(name, ties, divided_by) for report in (self, other))
         return bootstrap.difference(mine.per_query, theirs.per_query, mine.counted)
 
@@ -127,7 +137,9 @@ class Report:
         ])  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but histograms and per-query values in JSON's own types; the keys of dictionaries are strings."""
+        """In JSON's own types, keys as strings: all but the histograms, the bits' correlations and, but for
+        `average_precision`, the values of single queries.
+        """
         kept = {
             name: value
             for name, value in vars(self).items()

@@ -61,11 +61,15 @@ class Queries:
         """The classes that queries have: ids, or columns of the multi-hot labels. Others are relevant to none."""
         return np.unique(self.labels) if self.labels.ndim == 1 else np.flatnonzero(self.labels.any(axis=0))
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """The same for the same queries."""
-        parts = (self.packed, self.labels, *(() if self.ids is None else (self.ids,)))
-        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
+        """The same for queries with the same labels and ids in the same order, whatever their codes."""
+        return _digest(self.labels, *(() if self.ids is None else (self.ids,)))
+
+    @property
+    def codes_digest(self) -> str:
+        """The same for the same queries with the same codes."""
+        return self.digest + _digest(self.packed)
 
     @property
     def most_labels(self) -> int:
@@ -129,15 +133,14 @@ class Database:
         Raises ValueError where they do not fit the queries or each other.
         """
         for codes, labels, ids in self.chunks():
-            codes, labels = _array(codes), _array(labels)
+            codes, labels = _array("database codes", codes), _array("database labels", labels)
             bits, packed = inputs.code_bits("database", codes, self.bits)
             inputs.same_width("bits", queries.bits, bits)
             if labels.ndim not in (1, 2) or len(labels) != len(codes):
                 inputs.checked_labels("database", labels, len(codes))  # says what is wrong
             inputs.checked_labels("database", labels[:1], len(labels[:1]))
             inputs.same_kind(queries.labels, labels)
-            if (ids is None) != (queries.ids is None):
-                raise ValueError("ids came for one side only; give both query_ids and database_ids, or neither")
+            inputs.both_ids(queries.ids, ids)
             ids = None if ids is None else inputs.checked_ids("database", ids, len(codes))
             step = max(_BLOCK_STEP, _PIECE_BYTES // (_row_bytes(codes) + _row_bytes(labels)))
             for start in range(0, len(codes), step):
@@ -154,26 +157,25 @@ class Database:
                 ids,
             )
 
-    def blocks(self, queries: Queries, in_order: bool = False) -> Iterator[tuple[Tiles, Itself]]:
-        """Pieces gathered into what the kernels count at once; in_order keeps the database's order within a block."""
-        rows, columns = counted_rows(queries.bits), queries.columns
-        n_labels = len(columns) if queries.labels.ndim == 1 else queries.labels.shape[1]
-        size = min(_BLOCK_ITEMS, 8 * _BLOCK_BYTES // (rows + n_labels + WORD)) // _BLOCK_STEP * _BLOCK_STEP
-        for piece in _gathered(self.pieces(queries), max(size, _BLOCK_STEP)):
-            if not in_order and piece.labels.ndim == 1:
-                # Items of a class lie together, so that most tiles hold nothing relevant and near codes.
-                piece = _taken(piece, np.argsort(piece.labels))
-            width = tile_width(len(piece.packed), rows)
-            words = words_of(piece.packed)
-            yield (
-                Tiles(
-                    bit_planes(words, rows, width),
-                    _label_planes(piece.labels, columns, width),
-                    full_mask(len(words), width),
-                    words,
-                ),
-                _self_matches(queries.ids, piece.ids, len(queries)),
-            )
+    def batches(self, queries: Queries) -> Iterator[Piece]:
+        """Pieces gathered into what is counted at once."""
+        n_labels = len(queries.columns) if queries.labels.ndim == 1 else queries.labels.shape[1]
+        row_bits = counted_rows(queries.bits) + n_labels + WORD
+        size = min(_BLOCK_ITEMS, 8 * _BLOCK_BYTES // row_bits) // _BLOCK_STEP * _BLOCK_STEP
+        return _gathered(self.pieces(queries), max(size, _BLOCK_STEP))
+
+
+def tiles_of(piece: Piece, queries: Queries, in_order: bool = False) -> tuple[Tiles, Itself]:
+    """As the kernels take a piece; in_order keeps its order, for what depends on it."""
+    if not in_order and piece.labels.ndim == 1:
+        # Items of a class lie together, so that most tiles hold nothing relevant and near codes.
+        piece = _taken(piece, np.argsort(piece.labels))
+    rows = counted_rows(queries.bits)
+    width = tile_width(len(piece.packed), rows)
+    words = words_of(piece.packed)
+    labels = _label_planes(piece.labels, queries.columns, width)
+    tiles = Tiles(bit_planes(words, rows, width), labels, full_mask(len(words), width), words)
+    return tiles, _self_matches(queries.ids, piece.ids, len(queries))
 
 
 def two_sides(
@@ -185,7 +187,7 @@ def two_sides(
     may_be_empty: as a shard may. Raises ValueError with one sentence for what does not fit.
     """
     bits = None if bits is None else inputs.whole_number("bits", bits)
-    codes = _array(query_codes)
+    codes = _array("query codes", query_codes)
     _not_empty("query", codes)
     n_bits, packed = inputs.code_bits("query", codes, bits)
     queries = Queries(
@@ -196,7 +198,9 @@ def two_sides(
         codes.device if isinstance(codes, torch.Tensor) else torch.device("cpu"),
     )
     if database_labels is not None:
-        database = Database(_array(database_codes), _array(database_labels), database_ids, bits)
+        database = Database(
+            _array("database codes", database_codes), _array("database labels", database_labels), database_ids, bits
+        )
         if not may_be_empty:
             _not_empty("database", database.codes)
         next(database.slices(queries), None)
@@ -211,8 +215,8 @@ def two_sides(
     return queries, Database(database_codes, None, None, bits)
 
 
-def _array(array: Any) -> Array:
-    return array if isinstance(array, np.ndarray | torch.Tensor) else np.asarray(array)
+def _array(name: str, array: Any) -> Array:
+    return array if isinstance(array, np.ndarray | torch.Tensor) else inputs.as_numpy(name, array)
 
 
 def _not_empty(side: str, codes: Array) -> None:
@@ -232,17 +236,19 @@ def _taken(piece: Piece, rows: Any) -> Piece:
 def _gathered(pieces: Iterator[Piece], size: int) -> Iterator[Piece]:
     """The same items in pieces of `size`; what is left over comes last."""
     held: list[Piece] = []
+    n_held = 0
     for piece in pieces:
         held.append(piece)
-        n_held = sum(len(one.packed) for one in held)
+        n_held += len(piece.packed)
         if n_held < size:
             continue
         joined = _joined(held)
         whole = n_held // size * size
         for start in range(0, whole, size):
             yield _taken(joined, slice(start, start + size))
-        held = [_taken(joined, slice(whole, None))] if n_held > whole else []
-    if held:
+        n_held -= whole
+        held = [_taken(joined, slice(whole, None))] if n_held else []
+    if n_held:
         yield _joined(held)
 
 
@@ -256,7 +262,7 @@ def _label_planes(labels: np.ndarray, columns: np.ndarray, width: int) -> np.nda
     """(T, len(columns), width): a set bit for each item that has the label."""
     if labels.ndim == 2:
         words = words_of(np.packbits(labels, axis=1, bitorder="little"))
-        return bit_planes(words, labels.shape[1], width)[:, columns]
+        return np.ascontiguousarray(bit_planes(words, labels.shape[1], width)[:, columns])
     rows = np.minimum(np.searchsorted(columns, labels), len(columns) - 1)
     planes = np.zeros((-(-len(labels) // (WORD * width)), len(columns), width), np.uint64)
     set_bits(planes, np.where(columns[rows] == labels, rows, -1))
@@ -278,3 +284,7 @@ def _self_matches(query_ids: np.ndarray | None, ids: np.ndarray | None, n_querie
 def _starts(groups: np.ndarray, n_groups: int) -> np.ndarray:
     """Where each group begins in a list sorted by group, and at the end its length: (n_groups + 1,)."""
     return np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=n_groups))])
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()

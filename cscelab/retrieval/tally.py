@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cscelab.retrieval import countingtorch
 from cscelab.retrieval.counting import bins, count
+from cscelab.retrieval.countingtorch import DeviceCounter
 from cscelab.retrieval.diagnostics import CodeStatistics
 from cscelab.retrieval.ranking import DENOMINATORS, Histograms, divisor, nearer, ratio
 from cscelab.retrieval.shards import Alone
-from cscelab.retrieval.sides import Database, Queries
+from cscelab.retrieval.sides import Database, Queries, tiles_of
 from cscelab.retrieval.walking import GradedWalk, Walk
 
 ByDenominator = dict[str, np.ndarray]
@@ -28,19 +28,24 @@ def tally(
     """
     n_grades = queries.most_labels if graded else 1
     device = queries.device if queries.device.type != "cpu" else database.device
-    if device.type == "cuda":
-        if statistics is not None:
-            for tiles, _ in database.blocks(queries):
-                statistics.add(tiles)
-        return countingtorch.tally(queries, database, n_grades, graded, device)
+    on_device = DeviceCounter(queries, n_grades, device) if device.type == "cuda" else None
     items = np.zeros((len(queries), bins(queries.bits)), np.int64)
-    by_grade = np.zeros((len(queries), n_grades, items.shape[1]), np.int64)
-    for tiles, itself in database.blocks(queries):
-        count(tiles, queries.asked, itself, items, by_grade)
-        if statistics is not None:
-            statistics.add(tiles)
-    items, by_grade = (counts[..., : queries.bits + 1].copy() for counts in (items, by_grade))
-    return Histograms(items, by_grade.sum(axis=1), by_grade if graded else None)
+    by_grade = np.zeros((n_grades, *items.shape), np.int64)
+    for piece in database.batches(queries):
+        if on_device is not None:
+            on_device.add(piece)
+        if on_device is None or statistics is not None:
+            tiles, itself = tiles_of(piece, queries)
+            if on_device is None:
+                count(tiles, queries.asked, itself, items, by_grade)
+            if statistics is not None:
+                statistics.add(tiles)
+    if on_device is not None:
+        items, by_grade = on_device.totals()
+    # Views: the filling up of the kernels' columns costs less than a copy.
+    items, by_grade = (counts[..., : queries.bits + 1] for counts in (items, by_grade))
+    relevant = by_grade[0] if n_grades == 1 else by_grade.sum(axis=0)
+    return Histograms(items, relevant, by_grade.transpose(1, 0, 2) if graded else None)
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,8 @@ def _pass(walk: Walk, queries: Queries, database: Database, shards: Alone) -> No
     """Takes the walk through this shard and joins it with those of the other ranks."""
 
     def through() -> None:
-        for tiles, itself in database.blocks(queries, in_order=True):
+        for piece in database.batches(queries):
+            tiles, itself = tiles_of(piece, queries, in_order=True)
             walk.add(tiles, queries.asked, itself)
 
     shards.attempt(through)
