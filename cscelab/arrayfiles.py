@@ -170,7 +170,15 @@ def _read_table(path: Path) -> np.ndarray:
     _, second = next(lines, (0, []))
     if not first:
         raise _TextError(f"{path} holds no numbers; expected a row of numbers for each item")
-    counted = len(first) > 2 and len(first) == len(second) and first == [str(i) for i in range(len(first))]
+    if (
+        first[0] == ""
+        and len(first) == len(second) > 1
+        and (_is_counted(first[1:]) or all(cell and not _is_number(cell) for cell in first[1:]))
+    ):
+        raise _TextError(
+            f"{path} looks like a table with a pandas index column, whose header is empty; write it with index=False"
+        )
+    counted = len(first) > 2 and len(first) == len(second) and _is_counted(first)
     header = counted or not any(_is_number(cell) for cell in first)
     if header and not second:
         raise _TextError(f"{path} holds a header and no numbers; expected a row of numbers for each item")
@@ -227,6 +235,11 @@ def _delimiter(path: Path) -> str | None:
 
 def _lines_to_skip(path: Path) -> int:
     return next(_lines(path))[0]
+
+
+def _is_counted(cells: list[str]) -> bool:
+    """0, 1, 2, ... as pandas calls nameless columns."""
+    return cells == [str(i) for i in range(len(cells))]
 
 
 def _is_number(cell: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ KINDS = {
     "labels": ("labels", "label", "targets", "target", "onehot", "multihot", "gt", "l", "y"),
     "ids": ("ids",),
 }
+EXACT = 2**53  # from here on floats skip whole numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,8 @@ class CodeData:
     """What `read_codes` found, as `cscelab.score.score` and `cscelab.evaluate.evaluate` take it.
 
     Codes (N, K) of {-1, +1} or {0, 1}, or packed uint8 (N, ceil(K/8)) of `bits`; labels (N,) or multi-hot (N, C);
-    ids (N,) or None; notes: a sentence for everything that was guessed or turned.
+    ids int64 (N,) or None; notes: a sentence for everything that was guessed or turned; sources: "query codes" and
+    the like -> the FILE or FILE:NAME that they came from.
     """
 
     query_codes: np.ndarray
@@ -41,6 +44,15 @@ class CodeData:
     database_ids: np.ndarray | None = None
     bits: int | None = None
     notes: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def located(self, message: str) -> str:
+        """A message about these codes, labels or ids behind the files that it is about, where it is about any."""
+        about = [place for name, place in self.sources.items() if name in message]
+        for word, kind in ((r"\d bits", "codes"), ("labels", "labels"), ("ids", "ids")):
+            if not about and re.search(rf"\b{word}\b", message):
+                about = [place for name, place in self.sources.items() if name.endswith(kind)]
+        return ", ".join(dict.fromkeys(about)) + ": " + message if about else message
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,7 @@ class _Reader:
     bits: int | None
     binarise: bool
     notes: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
 
     def side(
         self, side: str, codes_at: str, labels_at: str | None, ids_at: str | None, own: bool, single: bool
@@ -69,15 +82,44 @@ class _Reader:
         file = open_arrays(path)
         codes = _find(file, name, side, "codes", own, single)
         labels = _named(labels_at, side, "labels") if labels_at else _find(file, None, side, "labels", own)
-        for found in (codes, labels):
+        for kind, found in (("codes", codes), ("labels", labels)):
+            self.sources[f"{side} {kind}"] = str(found)
             if found.name:
-                self.notes.append(f"{side} {'codes' if found is codes else 'labels'}: {found}.")
+                self.notes.append(f"{side} {kind}: {found}.")
         code_rows, label_rows = self._oriented(side, codes, labels)
         arrays = [self._binary(side, codes, code_rows), label_rows]
         if ids_at or f"{side}_ids" in file.names:
-            ids = _named(ids_at, side, "ids").array if ids_at else file.read(f"{side}_ids")
-            arrays.append(_vector(ids) if ids.ndim == 2 else ids)
+            name = f"{side}_ids"
+            ids = _named(ids_at, side, "ids") if ids_at else _Found(file, name, file.read(name))
+            self.sources[f"{side} ids"] = str(ids)
+            arrays.append(_whole(side, ids))
         return arrays
+
+    def upright(self, sides: list[list[np.ndarray]]) -> None:
+        """Turns both sides where they lie a column an item with as many bits as classes, so that their rows agreed.
+
+        Only then do the widths of both sides differ. Where they do not, the shapes leave it open: it is noted, and an
+        error where fewer rows than columns make it likely.
+        """
+        (q_codes, q_labels, *_), (d_codes, d_labels, *_) = sides
+        if q_codes.shape != q_labels.shape or d_codes.shape != d_labels.shape or len(q_codes) != len(d_codes):
+            return
+        n_rows, width = q_codes.shape
+        if width != d_codes.shape[1]:
+            for side in sides:
+                side[:2] = [array.T for array in side[:2]]
+            self.notes.append(
+                "codes and labels of both sides look transposed, stored a column an item, and are turned: "
+                f"{width} queries and {d_codes.shape[1]} database items."
+            )
+            return
+        shape = f"{self.sources['query codes']}: codes and labels of both sides are all of shape {q_codes.shape}"
+        if n_rows <= width:
+            raise ValueError(
+                f"{shape}; these look transposed, a column an item: transpose them, or where a row is an item, add a "
+                "column of zeros to the labels of both sides"
+            )
+        self.notes.append(f"{shape}, read as {n_rows} items, a row each: transpose them if a column is an item.")
 
     def _oriented(self, side: str, codes: _Found, labels: _Found) -> tuple[np.ndarray, np.ndarray]:
         """Codes and labels a row an item: columns become rows where the two agree in no other way, and it is noted."""
@@ -146,6 +188,7 @@ def read_codes(
         reader.side("query", query, query_labels, query_ids, own, single=True),
         reader.side("database", beside, database_labels, database_ids, own, single=database is not None),
     ]
+    reader.upright(sides)
     (q_codes, q_labels, *q_ids), (d_codes, d_labels, *d_ids) = sides
     # Ids found on one side only are no use; ids asked for on one side only are a mistake, which the evaluator names.
     found = (q_ids and d_ids) or query_ids or database_ids
@@ -155,6 +198,7 @@ def read_codes(
         database_ids=d_ids[0] if found and d_ids else None,
         bits=reader.bits,
         notes=tuple(reader.notes),
+        sources=reader.sources,
     )  # fmt: skip
 
 
@@ -166,7 +210,8 @@ def _named(given: str, side: str, kind: str) -> _Found:
 def _find(file: ArrayFile, name: str | None, side: str, kind: str, own: bool, single: bool = False) -> _Found:
     """The array of that name, or else the one that is called as such arrays are.
 
-    own: names without a side, as "codes" or "labels", will do; single: and so will a file's only array.
+    own: names without a side, as "codes" or "labels", will do, for the queries' codes always; single: and so will a
+    file's only array.
     """
     if name is not None:
         return _Found(file, name, file.read(name))
@@ -174,12 +219,11 @@ def _find(file: ArrayFile, name: str | None, side: str, kind: str, own: bool, si
     if file.names == (UNNAMED,) and not single:
         taken = "query" if kind == "codes" else side
         raise ValueError(f"{file.path} holds one array, the {taken} codes; name a file of the {side} {kind} {where}")
-    ranks = [tuple(s + k for s in words for k in KINDS[kind]) + tuple(k + s for s in words for k in KINDS[kind])
-             for words in SIDES[side]]  # fmt: skip
-    if own:
+    ranks = _ranks(side, kind)
+    if own or (side, kind) == ("query", "codes"):
         ranks.append(KINDS[kind])
     for rank in ranks:
-        fitting = [n for n in file.names if re.sub(r"[\W_]", "", n.lower()) in rank]
+        fitting = [n for n in file.names if _plain(n) in rank]
         if len(fitting) > 1:
             raise ValueError(
                 f"{file.path}: the {side} {kind} may be {' or '.join(fitting)}; it holds {file.contents()}: "
@@ -192,11 +236,28 @@ def _find(file: ArrayFile, name: str | None, side: str, kind: str, own: bool, si
     numbers = [n for n in file.names if file.is_numbers(n)] if own and single else []
     if len(numbers) == 1:
         return _Found(file, numbers[0], file.read(numbers[0]))
-    how = "in place of the file" if kind == "codes" else where
+    usual = {name for either in SIDES for rank in _ranks(either, kind) for name in rank}.union(KINDS[kind])
+    if kind == "labels" and not usual & {_plain(name) for name in file.names}:
+        raise ValueError(
+            f"{file.path} has no labels by any usual name; it holds {file.contents()}: "
+            "name files of labels with --query-labels and --database-labels"
+        )
+    how = "in place of the file" if kind == "codes" and single else where
     raise ValueError(
         f"{file.path} has no array called as {side} {kind} usually are, like {side}_{kind}; "
         f"it holds {file.contents()}: give {file.path}:NAME {how}"
     )
+
+
+def _ranks(side: str, kind: str) -> list[tuple[str, ...]]:
+    """The usual names, without signs between the words, the likelier ones first."""
+    kinds = KINDS[kind]
+    return [tuple(s + k for s in words for k in kinds) + tuple(k + s for s in words for k in kinds)
+            for words in SIDES[side]]  # fmt: skip
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _packed_bits(found: _Found, codes: np.ndarray) -> int | None:
@@ -209,6 +270,20 @@ def _packed_bits(found: _Found, codes: np.ndarray) -> int | None:
     if values != found.name and values in names:
         told.append(found.file.read(values).shape[-1])
     return next((k for k in told if width == -(-k // 8) and (width != k or codes.max() > 1)), None)
+
+
+def _whole(side: str, found: _Found) -> np.ndarray:
+    """Ids (N,) or (1, N) as a vector, int64 where they came as float64, as tables and MATLAB hold all numbers."""
+    ids = _vector(found.array) if found.array.ndim == 2 else found.array
+    if ids.dtype.kind != "f":
+        return ids
+    wrong = ~np.isfinite(ids) | (ids != np.round(ids)) | (np.abs(ids) >= EXACT)
+    if wrong.any():
+        raise ValueError(
+            f"{found} has the value {ids[wrong][0]:g}; expected {side} ids, whole numbers below 2**53 where stored as "
+            "floats: mend it, or store integers"
+        )
+    return ids.astype(np.int64)
 
 
 def _vector(array: np.ndarray) -> np.ndarray:

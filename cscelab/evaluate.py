@@ -104,10 +104,12 @@ def evaluate(
     (N, D), both or neither, are ranked by cosine for `continuous_map`; precision_at: the n of precision@n and recall@n,
     for multi-hot labels also of ACG@n and NDCG@n; radius: Hamming radii in bits. Raises ValueError.
     """
-    ks = list(dict.fromkeys(inputs.depth("k", one) for one in inputs.several("k", k)))
-    policies = [inputs.one_of("ties", policy, TIES) for policy in inputs.several("ties", ties)]
-    depths = sorted({inputs.whole_number("precision_at", n) for n in inputs.several("precision_at", precision_at)})
-    radii = sorted({inputs.whole_number("radius", r, least=0) for r in inputs.several("radius", radius)})
+    ks = list(dict.fromkeys(inputs.depth("k", one) for one in inputs.several(k)))
+    if not ks:
+        raise ValueError("k is an empty list; give at least one depth, None for the whole ranking")
+    policies = [inputs.one_of("ties", policy, TIES) for policy in inputs.several(ties)]
+    depths = sorted({inputs.whole_number("precision_at", n) for n in inputs.several(precision_at)})
+    radii = sorted({inputs.whole_number("radius", r, least=0) for r in inputs.several(radius)})
     parts = World() if sharded else Alone()
     given = query_codes, query_labels, database_codes, database_labels, bits, query_ids, database_ids, sharded
     queries, database = parts.attempt(lambda: two_sides(*given))

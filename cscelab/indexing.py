@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,25 @@ from cscelab.arrayfiles import OPENERS, UNNAMED, ArrayFile, open_arrays, split_n
 from cscelab.datasets.imagecache import SUFFIXES
 from cscelab.experiment import Run
 from cscelab.files import encode_files, encoder_name
+from cscelab.indexes.file import is_index
+from cscelab.retrieval.inputs import whole_number
 from cscelab.search import CodeIndex
+
+SETTINGS = {"flat": (), "ivf": ("probes", "nlist"), "hnsw": ("ef",)}  # of each kind, on the command line
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Codes (N, K) or packed (N, ceil(K / 8)) of `bits`; ids (N,) and paths (N,) where they are known."""
+    """Codes (N, K) or packed (N, ceil(K / 8)) of `bits`; ids (N,) and paths (N,) where they are known.
+
+    note: a sentence where the codes may not be what they seem.
+    """
 
     codes: np.ndarray
     bits: int
     ids: np.ndarray | None = None
     paths: tuple[str, ...] | None = None
+    note: str | None = None
 
     def names(self) -> list[str]:
         """What to call each row: its path, else its id, else its number."""
@@ -31,40 +40,102 @@ class Source:
         return [str(i) for i in (range(len(self.codes)) if self.ids is None else self.ids)]
 
 
-def method_of(run: Run | None, method: str | None, inputs: Sequence[str]) -> str | None:
-    """What the index records: `method` where it is given, else the encoder of images, or what a file of codes says."""
-    if method is not None:
-        return method
-    return _recorded(*split_name(inputs[0])) if is_codes_file(inputs) else encoder_name(run)
-
-
 def is_codes_file(inputs: Sequence[str]) -> bool:
-    """Whether the inputs are one file of codes, as codes.npz, codes.npy or results.mat:B_test, and not images."""
-    return len(inputs) == 1 and split_name(inputs[0])[0].suffix.lower() in OPENERS
+    """Whether the inputs are codes and not images: one file, as codes.npz or results.mat:B_test, or a run's folder.
 
-
-def read_source(
-    inputs: Sequence[str], run: Run | None = None, bits: int | None = None, side: str = "database"
-) -> Source:
-    """Codes of image files and folders, encoded now, or of a file of codes.
-
-    Args:
-        inputs: images and folders of images, or one FILE or FILE:NAME of codes.
-        run: the encoder of images; the shipped one by default.
-        bits: of packed codes whose file does not tell.
-        side: database or query: which codes of a stored run's codes.npz.
-
-    Raises:
-        ValueError, OSError: no inputs, no images, or a file without codes.
+    Raises ValueError where there are no inputs.
     """
     if not inputs:
         raise ValueError("no images and no codes were given; name image files, a folder or a file of codes")
+    path = split_name(inputs[0])[0]
+    return len(inputs) == 1 and (path.suffix.lower() in OPENERS or _is_run(path))
+
+
+def method_of(run: Run | None, method: str | None, inputs: Sequence[str]) -> str:
+    """Name of the encoder of the inputs, empty where nobody says: of images `run`'s, else what the file records.
+
+    A stored run's codes.npz is of that run. Raises ValueError where `method` is given and another is known.
+    """
+    known = _recorded(*split_name(inputs[0])) if is_codes_file(inputs) else encoder_name(run)
+    if method and known and method != known:
+        raise ValueError(f"{inputs[0]} is of the encoder {known}, but --method {method} was given; leave it out")
+    return method or known or ""
+
+
+def join_methods(index: CodeIndex, name: str, vouched: bool) -> None:
+    """Let codes of the encoder `name` (empty: unknown) into the index, or raise ValueError.
+
+    Where only one of the two has a name, somebody has to vouch for it; an index without a name then takes it.
+    """
+    if index.method and name and index.method != name:
+        raise ValueError(f"the index holds codes of {index.method}, and these are of {name}; use one encoder")
+    if index.method and not name:
+        raise ValueError(
+            f"the codes come without the name of their encoder, and the index holds codes of {index.method}; "
+            f"give --method {index.method} if it made them"
+        )
+    if name and not index.method:
+        if not vouched:
+            raise ValueError(
+                f"the codes are of {name}, and the index does not say which encoder made its own; "
+                f"give --method {name} if it made those, too"
+            )
+        index.method = name
+
+
+def method_note(index: CodeIndex, name: str) -> str | None:
+    """A sentence where only one of index and queries has an encoder's name, so that nobody can compare the two."""
+    if bool(index.method) == bool(name):
+        return None
+    nameless = "the index does" if name else "the queries do"
+    return f"{nameless} not say which encoder made the codes, the other side is of {name or index.method}."
+
+
+def check_target(path: Path, replace: bool) -> None:
+    """Raises ValueError or OSError where a new index may not be written to `path`; only an index is replaced."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file for the index")
+    if path.exists() and not replace:
+        raise ValueError(f"{path} is there already; add to it, name another file or build over it with --replace")
+    if path.exists() and not is_index(path):
+        raise ValueError(f"{path} is no code index, and --replace replaces nothing else; name another file")
+
+
+def settings_of(kind: str, **given: int | None) -> dict[str, int]:
+    """The settings that were given (not None), by name. Raises ValueError for one that the kind does not have."""
+    settings = {name: value for name, value in given.items() if value is not None}
+    for name in settings:
+        if name not in SETTINGS[kind]:
+            kinds = " or ".join(other for other, names in SETTINGS.items() if name in names)
+            raise ValueError(f"--{name} is of an index of kind {kinds}, and this one is {kind}; leave it out")
+    return settings
+
+
+def read_source(
+    inputs: Sequence[str], run: Run | None = None, bits: int | None = None, side: str = "database",
+    index: CodeIndex | None = None,
+) -> Source:  # fmt: skip
+    """Codes of image files and folders, encoded now, or of a file of codes.
+
+    Args:
+        inputs: images and folders of images, or one FILE, FILE:NAME or stored run's folder of codes.
+        run: the encoder of images; the shipped one by default.
+        bits: of packed codes whose file does not tell; by default the index's.
+        side: database or query: which codes of a stored run's codes.npz.
+        index: what the codes are for; it must not hold images of the database side already.
+
+    Raises:
+        ValueError, OSError: no inputs, no images, an image twice, a file without codes, or of other bits than given.
+    """
     if is_codes_file(inputs):
         path, name = split_name(inputs[0])
-        return _read_codes(open_arrays(path), name, bits, side)
+        bits = None if bits is None else whole_number("--bits", bits)
+        return _read_codes(open_arrays(path), name, bits, side, index.bits if index else None)
     images = [image for given in inputs for image in _images(Path(given))]
+    paths = tuple(os.path.abspath(image) for image in images)
+    if side == "database":
+        _refuse_twice(paths, index)
     encoded = encode_files(images, run)
-    paths = tuple(str(path.absolute()) for path in encoded.paths)
     return Source(encoded.codes, encoded.codes.shape[1], paths=paths)
 
 
@@ -77,7 +148,10 @@ def check_bits(source: Source, index: CodeIndex) -> None:
 
 
 def answers(index: CodeIndex, source: Source, k: int, radius: int | None = None) -> str:
-    """A table with a row for each neighbour: query, rank from 1, id, distance in bits, and the path where known."""
+    """A table with a row for each neighbour: query, rank from 1, id, distance in bits, and the path where known.
+
+    A query for which fewer come back than there are says so in a row of its own.
+    """
     check_bits(source, index)
     lists: list[tuple[np.ndarray, np.ndarray]]
     if radius is None:
@@ -87,22 +161,44 @@ def answers(index: CodeIndex, source: Source, k: int, radius: int | None = None)
         cuts = near.lims[1:-1]
         lists = list(zip(np.split(near.distances, cuts), np.split(near.ids, cuts), strict=True))
     rows = [("query", "rank", "id", "distance", "path")]
+    wanted = min(k, len(index)) if radius is None else 0
     for name, (distances, ids) in zip(source.names(), lists, strict=True):
         ranked = zip(distances.tolist(), ids.tolist(), strict=True)
         rows += [(name, str(r), str(i), str(d), index.path(i) or "") for r, (d, i) in enumerate(ranked, 1)]
-        if not len(ids):
-            rows.append((name, "-", "-", "-", f"nothing within {radius} bits" if radius is not None else "nothing"))
+        if len(ids) < wanted:
+            further = f"found {len(ids)} of {wanted}; look further with --{'probes' if index.kind == 'ivf' else 'ef'}"
+            rows.append((name, "-", "-", "-", further))
+        elif not len(ids):
+            rows.append((name, "-", "-", "-", f"nothing within {radius} bits"))
     query, rank, item, distance, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     return "\n".join(f"{q:<{query}}  {r:>{rank}}  {i:>{item}}  {d:>{distance}}  {p}".rstrip() for q, r, i, d, p in rows)
 
 
 def _recorded(path: Path, name: str | None) -> str | None:
-    """The encoder's name in what `cscelab encode --out` wrote; None for other files of codes."""
+    """The encoder's name in what `cscelab encode --out` wrote, or a stored run's; None for other files of codes."""
     file = open_arrays(path)
+    folder = file.path.parent
+    if file.path.name == "codes.npz" and _is_run(folder) and "encoder" not in file.names:
+        return Path(os.path.abspath(folder)).name  # as `encoder_name` has it
     if name not in (None, "codes") or "encoder" not in file.names:
         return None
     recorded = file.load("encoder")
     return str(recorded) if recorded.dtype.kind == "U" and recorded.ndim == 0 else None
+
+
+def _is_run(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("codes.npz", "experiment.json"))
+
+
+def _refuse_twice(paths: Sequence[str], index: CodeIndex | None) -> None:
+    """Raises ValueError for an absolute path that is in the index, or comes twice."""
+    known = [index.path(item) for item in index.ids] if index else []
+    held = {os.path.abspath(path) for path in known if path is not None}
+    seen: set[str] = set()
+    for path in paths:
+        if path in held or path in seen:
+            raise ValueError(f"{path} {'is already in the index' if path in held else 'came twice'}; leave it out")
+        seen.add(path)
 
 
 def _images(path: Path) -> list[Path]:
@@ -114,7 +210,7 @@ def _images(path: Path) -> list[Path]:
     return found
 
 
-def _read_codes(file: ArrayFile, name: str | None, bits: int | None, side: str) -> Source:
+def _read_codes(file: ArrayFile, name: str | None, bits: int | None, side: str, index_bits: int | None) -> Source:
     """From what `cscelab encode --out` wrote (codes, bits, paths), a stored run's codes.npz, or one plain array."""
     names = file.names
     if name is None:
@@ -128,18 +224,27 @@ def _read_codes(file: ArrayFile, name: str | None, bits: int | None, side: str) 
     codes = file.read(name)
     ids, values = (name.replace("codes", other) for other in ("ids", "values"))
     own = name != UNNAMED and "codes" in name
+    stated, expected = None, index_bits if bits is None else bits
     if "bits" in names and file.read("bits").size == 1:
-        bits = int(file.read("bits").item())
+        stated = int(file.read("bits").item())
     elif own and values in names:
-        bits = file.read(values).shape[-1]
-    elif bits is None and codes.dtype == np.uint8 and codes.size and codes.max() > 1:
+        stated = file.read(values).shape[-1]
+    if None not in (stated, bits) and stated != bits:
+        raise ValueError(f"{file.path} holds codes of {stated} bits, but --bits {bits} was given; leave it out")
+    packed = codes.dtype == np.uint8 and codes.size > 0 and codes.max() > 1
+    if stated is None and expected is None and packed:
         raise ValueError(f"{file.path} holds packed codes and not how many bits they have; give it with --bits")
-    elif bits is None:
-        bits = codes.shape[-1] if codes.ndim else 0
+    columns = codes.shape[-1] if codes.ndim else 0
     paths = file.load("paths") if name == "codes" and "paths" in names else None
+    note = None
+    # MATLAB's users often keep a column an item; where the expected bits confirm the columns, there is no doubt.
+    if file.path.suffix.lower() == ".mat" and codes.ndim == 2 and not packed and len(codes) < columns != expected:
+        n_rows = len(codes)
+        note = f"{n_rows} codes of {columns} bits; if they are {columns} codes of {n_rows} bits, transpose."
     return Source(
         codes,
-        bits,
+        next(known for known in (stated, expected, columns) if known is not None),
         file.read(ids) if own and ids in names else None,
         None if paths is None or paths.dtype.kind != "U" else tuple(paths.tolist()),
+        note,
     )

@@ -10,17 +10,23 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from tqdm.auto import tqdm
 
 from cscelab.evaluate import Array, Report, evaluate
+from cscelab.paths import make_folder
+from cscelab.retrieval import inputs
 from cscelab.retrieval.ranking import DENOMINATORS, TIES
 
 DEPTHS = (None, 100, 1000, 5000)  # k; None is the whole database
 ORDERS = 10  # random orders of the database
 ORDER_PAIRS = 5 * 10**8  # pairs of query and item that all random orders together may compare: some seconds
+REMEDY = "name another folder with --out"
 
 MapAt = Mapping[int | None, Mapping[str, Mapping[str, float]]]
 LEGEND = (
@@ -57,6 +63,11 @@ class Scores:
         """Random orders tried; 0 where they were left out."""
         return len(self.orders[self.ks[0]][DENOMINATORS[0]]) if self.orders else 0
 
+    @property
+    def sampled(self) -> bool:
+        """Whether the random orders were measured on a sample of the queries: their band is wider for it."""
+        return bool(self.orders) and self.order_queries < self.report.n_query
+
     def rows(self) -> list[dict[str, Any]]:
         """One row a number: k ("all" or a number), ties, denominator, map; random orders by lowest and highest."""
         found = [
@@ -90,7 +101,8 @@ class Scores:
         """Plain text: a line for every k and denominator, the spread, and what the conventions mean."""
         report = self.report
         orders = f"{self.n_orders} random orders" if self.orders else ""
-        line = "{:<7}{:<12}{:>10}{:>10}{:>10}{:>10}   {}".format
+        first = max(7, *(len(depth(k)) + 2 for k in self.ks))
+        line = f"{{:<{first}}}{{:<12}}{{:>10}}{{:>10}}{{:>10}}{{:>10}}   {{}}".format
         lines = [
             f"mAP@k of {report.bits} bits, {report.n_query} queries against {report.n_database} items",
             line("k", "divided by", "expected", "index", "worst", "best", orders).rstrip(),
@@ -109,11 +121,12 @@ class Scores:
         found = []
         if not self.orders:
             found.append("No random orders of the database were tried.")
-        elif self.order_queries < self.report.n_query:
-            found.append(
+        elif self.sampled:
+            found += [
                 f"Random orders were measured on {self.order_queries} of the {self.report.n_query} queries, "
-                "and moved by the difference of the expected mAP."
-            )
+                "and moved by the difference of the expected mAP.",
+                "The band from a sample is wider than that of all queries.",
+            ]
         if self.report.n_empty:
             counted = "left out" if self.empty == "drop" else "counted as 0"
             found.append(f"{self.report.n_empty} queries have no relevant item and are {counted}.")
@@ -136,28 +149,35 @@ class Scores:
         }
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Writes score.csv (`rows`) and score.json (`to_dict`) into the folder, which is made; returns both paths."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        table, everything = folder / "score.csv", folder / "score.json"
-        with table.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ("k", "ties", "denominator", "map"))
-            writer.writeheader()
-            writer.writerows(self.rows())
-        everything.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-        return [table, everything]
+        """Writes score.csv (`rows`) and score.json (`to_dict`) into the folder, which is made; returns both paths.
+
+        Both have temporary names until they are whole. Raises OSError where they cannot be written.
+        """
+        folder = make_folder(Path(folder), REMEDY)
+        table = StringIO(newline="")
+        writer = csv.DictWriter(table, ("k", "ties", "denominator", "map"))
+        writer.writeheader()
+        writer.writerows(self.rows())
+        contents = {
+            folder / "score.csv": table.getvalue(),
+            folder / "score.json": json.dumps(self.to_dict(), indent=1) + "\n",
+        }
+        for path, content in contents.items():
+            _write(path, content)
+        return list(contents)
 
 
 def score(
     query_codes: Array, query_labels: Array, database_codes: Array, database_labels: Array, *,
-    ks: Sequence[int | None] | None = None, bits: int | None = None, empty: Literal["zero", "drop"] = "zero",
+    ks: Sequence[int | None] | int | None = None, bits: int | None = None, empty: Literal["zero", "drop"] = "zero",
     query_ids: Array | None = None, database_ids: Array | None = None,
     orders: int = ORDERS, seed: int = 0, order_pairs: int = ORDER_PAIRS,
 ) -> Scores:  # fmt: skip
     """mAP@k of codes (Q, K) against (N, K) under all ties and denominators; input as `cscelab.evaluate.evaluate`.
 
     Args:
-        ks: depths, None for the whole database; by default DEPTHS as far as the database reaches.
+        ks: one depth or several, None for the whole database, as is any depth beyond it; by default DEPTHS as far as
+            the database reaches.
         empty: queries without any relevant item count as 0, or are dropped.
         orders: random orders of the database, drawn from `seed`, to sort in; 0 leaves them out.
         order_pairs: pairs of query and item to compare for them; beyond, a random sample of the queries is measured.
@@ -165,14 +185,19 @@ def score(
     Raises:
         ValueError: input that does not fit together, or no query left to average.
     """
-    if empty not in ("zero", "drop"):
-        raise ValueError(f"unknown empty {empty!r}; choose from zero, drop")
-    if orders < 0:
-        raise ValueError(f"orders is {orders}; expected the number of random orders, or 0 for none")
+    inputs.one_of("empty", empty, ("zero", "drop"))
+    orders, seed = inputs.whole_number("orders", orders, least=0), inputs.whole_number("seed", seed, least=0)
+    order_pairs = inputs.whole_number("order_pairs", order_pairs)
+    query_codes, query_labels = _array("query codes", query_codes), _array("query labels", query_labels)
+    database_codes, database_labels = (
+        _array("database codes", database_codes),
+        _array("database labels", database_labels),
+    )
+    query_ids = None if query_ids is None else _array("query ids", query_ids)
+    database_ids = None if database_ids is None else _array("database ids", database_ids)
     n_query, n_database = len(query_codes), len(database_codes)
-    depths = tuple(dict.fromkeys(ks if ks is not None else (k for k in DEPTHS if k is None or k < n_database)))
-    if not depths:
-        raise ValueError("ks is empty; give at least one depth k, or None for the whole database")
+    asked = inputs.several(ks) if ks is not None else [k for k in DEPTHS if k is None or k < n_database]
+    depths = tuple(dict.fromkeys(inputs.depth("k", k) for k in asked))
     report = evaluate(
         query_codes, query_labels, database_codes, database_labels,
         k=depths, bits=bits, query_ids=query_ids, database_ids=database_ids,
@@ -184,7 +209,7 @@ def score(
     sample = np.sort(np.random.default_rng(seed).choice(n_query, sample_size, replace=False))
     generator = np.random.default_rng([seed, 1])  # the orders do not depend on the number of queries
     drawn: dict[int | None, dict[str, list[float]]] = {k: {d: [] for d in DENOMINATORS} for k in depths}
-    for _ in range(orders):
+    for _ in tqdm(range(orders), "random orders", delay=2, leave=False):
         order = generator.permutation(n_database)
         sorting = evaluate(
             query_codes[sample], query_labels[sample], database_codes[order], database_labels[order],
@@ -213,6 +238,25 @@ def _counted(report: Report, empty: str) -> MapAt:
         k: {ties: {d: value * share for d, value in by.items()} for ties, by in by_ties.items()}
         for k, by_ties in report.map_at.items()
     }
+
+
+def _array(name: str, array: Any) -> Array:
+    """As it is, or the array of a list. Raises ValueError for what has no rows."""
+    found = array if isinstance(array, np.ndarray | torch.Tensor) else inputs.as_numpy(name, array)
+    if found.ndim == 0:
+        raise ValueError(f"{name} are a single number; expected an array, a row an item")
+    return found
+
+
+def _write(path: Path, content: str) -> None:
+    """All of the file or none: under a temporary name until it is whole."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(content, encoding="utf-8", newline="")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"cannot write {path} ({error.strerror or error}); {REMEDY}") from error
 
 
 def depth(k: int | None) -> str:

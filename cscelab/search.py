@@ -16,7 +16,7 @@ import numpy as np
 from cscelab.codes import unpack
 from cscelab.indexes import file as indexfile
 from cscelab.indexes import scan as indexscan
-from cscelab.indexes.inputs import check_codes, check_ids
+from cscelab.indexes.inputs import LARGEST_ID, Setting, Text, check_codes, check_ids
 from cscelab.indexes.kinds import MISSING, Graph, InvertedFile
 from cscelab.indexes.rerank import Reranked, rerank
 from cscelab.retrieval.inputs import Array, whole_number
@@ -49,18 +49,26 @@ class CodeIndex:
         bits: K of the codes, 1 or more.
         kind: flat (exact), ivf (k-means lists) or hnsw (graph).
         method: name of the encoder that makes the codes; kept in the file, so that `load` can refuse another's.
-        probes: of ivf: lists that a search looks into. An attribute, to be set at any time.
+        probes: of ivf: lists that a search looks into.
         nlist: of ivf: number of lists; by default about sqrt(N) at the time of building.
         m: of hnsw: links of a node.
-        ef: of hnsw: candidates that a search keeps. An attribute, to be set at any time.
+        ef: of hnsw: candidates that a search keeps.
         ef_construction: of hnsw: candidates while building.
 
+    `probes` and `ef` may be set at any time, the others take effect when the structure is next built; all of them and
+    `method` are checked when they are set.
+
     ivf and hnsw are built from all codes, in the order of their ids, by the first search or save (or `build`), grow
-    with later `add`s, and are built anew when ivf holds four times the codes of its training or when most nodes of
-    hnsw belong to removed items (until then those are tombstones). The same calls give the same index, bit for bit.
+    with later `add`s, and are built anew when ivf holds four times the codes of its training or a quarter of them, or
+    when most nodes of hnsw belong to removed items (until then those are tombstones). The same calls give the
+    same index, bit for bit.
 
     A call that raises ValueError has changed nothing.
     """
+
+    bits, probes, ef, ef_construction = Setting(), Setting(), Setting(), Setting()
+    nlist, m = Setting(optional=True), Setting(least=2, most=1024)  # beyond that the links outweigh the codes by far
+    method = Text()
 
     def __init__(
         self, bits: int, kind: Kind = "flat", method: str = "", *,
@@ -68,10 +76,8 @@ class CodeIndex:
     ) -> None:  # fmt: skip
         if kind not in KINDS:
             raise ValueError(f"unknown kind of index {kind!r}; choose from {', '.join(KINDS)}")
-        self.bits, self.kind, self.method = whole_number("bits", bits), kind, method
-        self.probes, self.ef = whole_number("probes", probes), whole_number("ef", ef)
-        self.nlist = None if nlist is None else whole_number("nlist", nlist)
-        self.m, self.ef_construction = whole_number("m", m, least=2), whole_number("ef_construction", ef_construction)
+        self.bits, self.kind, self.method = bits, kind, method
+        self.probes, self.nlist, self.m, self.ef, self.ef_construction = probes, nlist, m, ef, ef_construction
         # The index itself: rows ordered by id. Everything else can be made from it.
         self._ids = np.zeros(0, np.int64)
         self._packed = np.zeros((0, -(-self.bits // 8)), np.uint8)
@@ -111,11 +117,11 @@ class CodeIndex:
             paths: (N,) names of the files that the codes were made from.
 
         Raises:
-            ValueError: codes, ids or paths that are malformed, or an id that is taken.
+            ValueError: codes, ids or paths that are malformed, an id that is taken, or no ids left after the largest.
         """
         packed = check_codes("codes", codes, self.bits)
         n_new = len(packed)
-        new = np.arange(self._next_id, self._next_id + n_new) if ids is None else check_ids(ids, n_new)
+        new = self._new_ids(n_new) if ids is None else check_ids(ids, n_new)
         if len(taken := new[self._holds(new)]):
             raise ValueError(f"id {taken[0]} is already in the index; remove it first or give another id")
         if paths is not None and len(paths) != n_new:
@@ -160,10 +166,9 @@ class CodeIndex:
         if self.kind == "flat":
             distances, rows = indexscan.nearest(queries, self._packed, k)
             return Found(distances, self._ids[rows])
-        effort = whole_number("probes", self.probes) if self.kind == "ivf" else whole_number("ef", self.ef)
         self.build()
         assert self._structure is not None
-        distances, ids = self._structure.search(queries, k, effort)
+        distances, ids = self._structure.search(queries, k, self.probes if self.kind == "ivf" else self.ef)
         distances = np.where(ids == MISSING, np.int32(self.bits + 1), distances)
         order = np.lexsort((ids, distances), axis=-1)
         return Found(np.take_along_axis(distances, order, axis=1), np.take_along_axis(ids, order, axis=1))
@@ -213,7 +218,7 @@ class CodeIndex:
             method: name of their encoder; another name in the file is refused, no name is not.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            OSError: there is no such file (FileNotFoundError), or it cannot be opened.
             ValueError: no code index, damaged, of another version, of other bits or of another method.
         """
         stored, arrays = indexfile.read(Path(path))
@@ -237,6 +242,13 @@ class CodeIndex:
     def _refuse_empty(self) -> None:
         if not len(self):
             raise ValueError("the index is empty, there is nothing to find; add codes first")
+
+    def _new_ids(self, n_new: int) -> np.ndarray:
+        if self._next_id + n_new - 1 > LARGEST_ID:
+            raise ValueError(
+                f"the largest id ever used is {self._next_id - 1} and ids end at {LARGEST_ID}; give {n_new} free ids"
+            )
+        return self._next_id + np.arange(n_new)
 
     def _holds(self, ids: np.ndarray) -> np.ndarray:
         places = np.searchsorted(self._ids, ids)

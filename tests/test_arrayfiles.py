@@ -74,6 +74,16 @@ def test_tables_with_mistakes(tmp_path, text, said):
     assert said in message(tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize("text", [",0,1\n0,1,-1\n1,1,1\n", "\ufeff,bit a\n0,1\n", '"";"x";"y"\n"0";"1";"1"\n'])
+def test_the_index_column_of_pandas_is_no_column_of_numbers(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    assert message(tmp_path / "a.csv").endswith(
+        "looks like a table with a pandas index column, whose header is empty; write it with index=False"
+    )
+    (tmp_path / "a.csv").write_text(",1,1\n1,-1,1\n")
+    assert "an empty cell at line 1, column 1" in message(tmp_path / "a.csv")
+
+
 def test_tables_in_other_encodings(tmp_path):
     (tmp_path / "a.csv").write_bytes("1,-1\n".encode("utf-16"))
     assert "not text in UTF-8" in message(tmp_path / "a.csv")

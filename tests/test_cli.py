@@ -10,6 +10,7 @@ from cscelab.cli import COMMANDS, main
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("CSCELAB_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("neither codes nor an index\n")
 
 
 def call(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -48,6 +49,12 @@ def test_every_command_explains_itself(capsys, name):
         (["encode", "missing.jpg"], "there is no image at missing.jpg"),
         (["runs", "compare", "one"], "name two or more"),
         (["train", "csce", "--bits", "0"], "bits"),
+        (["score", "missing.npz"], "missing.npz"),
+        (["score", "notes.txt"], "notes.txt"),
+        (["query", "missing.index", "bird.jpg"], "there is no index file missing.index"),
+        (["query", "notes.txt", "bird.jpg"], "notes.txt is no code index"),
+        (["index", "add", "notes.txt", "bird.jpg"], "notes.txt is no code index"),
+        (["index", "build", "new.index", "missing.jpg"], "there is no image at missing.jpg"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, arguments, message):
@@ -58,14 +65,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, arguments, message):
     assert message in err
 
 
-def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch):
+@pytest.mark.parametrize(("name", "says"), [("pretrain", "goes on from the last"), ("recipes", "nothing half done")])
+def test_ctrl_c_says_whether_it_can_go_on(capsys, monkeypatch, name, says):
     def stopped() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "recipes", stopped)
-    code, _, err = call(capsys, "recipes")
+    monkeypatch.setitem(cli.COMMANDS, name, stopped)
+    code, _, err = call(capsys, name)
     assert code == 130
-    assert "goes on from the last finished epoch" in err
+    assert says in err
 
 
 def test_train_evaluate_list_and_prune(capsys):

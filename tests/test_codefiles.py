@@ -6,6 +6,7 @@ import pytest
 from cscelab.codefiles import read_codes
 from cscelab.codes import pack
 from cscelab.encode import Encoded
+from cscelab.files import EncodedFiles
 from cscelab.score import score
 
 h5py = pytest.importorskip("h5py")
@@ -270,3 +271,88 @@ def test_codes_and_labels_of_different_numbers(tmp_path, arrays):
     assert "has shape (6,); expected query codes (N, K)" in message(tmp_path / "b.npz")
     np.savez(tmp_path / "c.npz", **arrays, ids=np.arange(Q))
     assert "ids came for one side only" in message(tmp_path / "c.npz", query_ids=f"{tmp_path / 'c.npz'}:ids")
+
+
+@pytest.mark.parametrize("kind", [".csv", ".mat"])
+def test_ids_that_a_format_holds_as_floats_are_whole_numbers(tmp_path, arrays, kind):
+    ids = {"query_ids": np.arange(Q) * 3, "database_ids": np.arange(N)}
+    given = {}
+    for name, values in ids.items():
+        given[name] = str(tmp_path / f"{name}{kind}")
+        if kind == ".csv":
+            np.savetxt(given[name], values, fmt="%d")
+        else:
+            savemat(given[name], {name: values.astype(float)})
+    (path,) = one_file(tmp_path, ".npz", arrays)
+    data = read_codes(path, **given)
+    assert data.query_ids.dtype == np.int64
+    assert scored(data) == score(**arrays, **ids, ks=(None, 5), orders=0).rows()
+    for wrong in (1.5, np.nan, np.inf, -(2.0**53)):
+        np.save(tmp_path / "wrong.npy", np.array([0, 1, 2, wrong, 4, 5]))
+        said = message(path, query_ids=str(tmp_path / "wrong.npy"), database_ids=given["database_ids"])
+        assert said.startswith(f"{tmp_path / 'wrong.npy'} has the value {wrong:g}; expected query ids, whole numbers")
+
+
+def square(n_query, n_database, bits=C) -> dict[str, np.ndarray]:
+    """As many bits as classes, a row an item."""
+    rng = np.random.default_rng(2)
+    return {
+        "query_codes": rng.choice([-1, 1], (n_query, bits)),
+        "query_labels": np.eye(bits)[rng.integers(0, bits, n_query)],
+        "database_codes": rng.choice([-1, 1], (n_database, bits)),
+        "database_labels": np.eye(bits)[rng.integers(0, bits, n_database)],
+    }
+
+
+def test_both_sides_on_their_side_with_as_many_bits_as_classes_are_turned(tmp_path):
+    straight = square(Q, N)
+    (path,) = one_file(tmp_path, ".npz", {name: array.T for name, array in straight.items()})
+    data = read_codes(path)
+    assert scored(data) == score(**straight, ks=(None, 5), orders=0).rows()
+    assert f"look transposed, stored a column an item, and are turned: {Q} queries" in data.notes[-1]
+    data = read_codes(*one_file(tmp_path, ".npz", straight))
+    assert scored(data) == score(**straight, ks=(None, 5), orders=0).rows()
+    assert not any("transpose" in note for note in data.notes)
+
+
+def test_sides_of_the_same_shape_are_not_scored_in_silence(tmp_path):
+    straight = square(N, N)
+    (path,) = one_file(tmp_path, ".npz", {name: array.T for name, array in straight.items()})
+    said = message(path)
+    assert f"codes and labels of both sides are all of shape ({C}, {N}); these look transposed" in said
+    data = read_codes(*one_file(tmp_path, ".npz", straight))
+    assert scored(data) == score(**straight, ks=(None, 5), orders=0).rows()
+    assert f"read as {N} items, a row each: transpose them if a column is an item" in data.notes[-1]
+    few = square(3, 3)  # truly fewer items than bits: the remedy that the message names changes no number
+    wider = {n: np.pad(a, ((0, 0), (0, 1))) if n.endswith("labels") else a for n, a in few.items()}
+    assert "add a column of zeros to the labels" in message(*one_file(tmp_path, ".npz", few))
+    direct = score(**few, ks=(None, 5), orders=0).rows()
+    assert scored(read_codes(*one_file(tmp_path, ".npz", wider))) == direct
+
+
+def test_what_the_encode_command_wrote_needs_only_labels(tmp_path, arrays):
+    sides = {}
+    for side in ("query", "database"):
+        codes = arrays[f"{side}_codes"]
+        paths = tuple(tmp_path / f"{i}.jpg" for i in range(len(codes)))
+        sides[side] = str(EncodedFiles(paths, codes, codes * 0.5, "an encoder").save(tmp_path / f"{side}.npz"))
+        np.save(tmp_path / f"{side}_labels.npy", arrays[f"{side}_labels"])
+    labels = {f"{side}_labels": str(tmp_path / f"{side}_labels.npy") for side in sides}
+    data = read_codes(*sides.values(), **labels)
+    assert data.bits == K
+    assert scored(data) == score(**arrays, ks=(None, 5), orders=0).rows()
+    for given in (sides.values(), [sides["query"]]):
+        said = message(*given)
+        assert f"{sides['query']} has no labels by any usual name; it holds paths (no numbers), codes (6, 2)" in said
+        assert said.endswith("name files of labels with --query-labels and --database-labels")
+    said = message(sides["query"], **labels)
+    assert said.endswith(f"give {sides['query']}:NAME after the queries'")
+
+
+def test_messages_name_where_the_arrays_came_from(tmp_path, arrays):
+    (path,) = one_file(tmp_path, ".npz", arrays)
+    data = read_codes(path)
+    assert data.sources["database labels"] == f"{path}:database_labels"
+    assert data.located("query codes are odd") == f"{path}:query_codes: query codes are odd"
+    assert data.located("3 bits and 4 bits") == f"{path}:query_codes, {path}:database_codes: 3 bits and 4 bits"
+    assert data.located("k is 0") == "k is 0"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from itertools import permutations
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from cscelab.cli.scoring import score as command
 from cscelab.figures.conventions import LOOKS, conventions
+from cscelab.figures.speed import speed
 from cscelab.retrieval.ranking import DENOMINATORS, TIES
 from cscelab.score import score
 
@@ -127,6 +129,18 @@ def test_random_orders_are_repeatable_and_differ_by_seed():
     assert (first != other).any()
 
 
+def test_random_orders_show_their_progress_once_they_take_long(monkeypatch):
+    shown = []
+
+    def bar(orders, title, **options):
+        shown.append((len(orders), title, options))
+        return orders
+
+    monkeypatch.setattr("cscelab.score.tqdm", bar)
+    score(**random_codes(), ks=(5,), orders=3)
+    assert shown == [(3, "random orders", {"delay": 2, "leave": False})]
+
+
 def test_a_sample_of_the_queries_says_so_and_stays_around_the_expected_value():
     data = random_codes(n_query=60)
     whole = score(**data, ks=(20,), orders=6)
@@ -175,7 +189,15 @@ def test_a_query_never_finds_itself_where_ids_are_given():
     [
         ({"empty": "keep"}, "unknown empty 'keep'; choose from zero, drop"),
         ({"orders": -1}, "orders is -1; expected"),
-        ({"ks": ()}, "ks is empty; give at least one depth k"),
+        ({"orders": 2.5}, "orders is 2.5; expected a whole number of at least 0"),
+        ({"order_pairs": "a"}, "order_pairs is 'a'; expected a whole number"),
+        ({"order_pairs": -5}, "order_pairs is -5; expected a whole number"),
+        ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
+        ({"ks": ()}, "k is an empty list; give at least one"),
+        ({"ks": 10**23}, "k is 10{23}; expected a whole number"),
+        ({"ks": (5, "five")}, "k is 'five'; expected a whole number"),
+        ({"query_codes": 3}, "query codes are a single number; expected an array"),
+        ({"database_labels": None}, "database labels are of type object; expected an array of numbers"),
         ({"ks": (0,)}, "k is 0; expected a whole number of at least 1"),
         ({"query_ids": np.arange(30)}, "ids came for one side only"),
         ({"query_labels": np.full(30, 99), "empty": "drop"}, "no query has a relevant item"),
@@ -185,6 +207,34 @@ def test_a_query_never_finds_itself_where_ids_are_given():
 def test_mistakes_are_named(options, said):
     with pytest.raises(ValueError, match=said):
         score(**random_codes() | options)
+
+
+def test_lists_and_a_single_depth_will_do():
+    data = random_codes()
+    lists = {name: array.tolist() for name, array in data.items()}
+    ids = {"query_ids": list(range(30)), "database_ids": list(range(200))}
+    as_lists, as_arrays_ = score(**lists, **ids, ks=5, orders=2), score(**data, **as_arrays(ids), ks=(5,), orders=2)
+    assert as_lists.ks == (5,)
+    assert as_lists.rows() == as_arrays_.rows()
+    assert score(**lists, **ids, ks=np.int64(5), orders=2).rows() == as_arrays_.rows()
+
+
+def test_a_depth_beyond_the_database_is_shown_as_given_and_ranks_all():
+    scores = score(**random_codes(), ks=(None, 10**17), orders=2)
+    assert scores.map_at[10**17] == scores.map_at[None]
+    lines = [line for line in scores.table().splitlines() if " retrieved " in line]
+    assert [line.split()[0] for line in lines] == ["all", str(10**17)]
+    assert len({line.index("retrieved") for line in lines}) == 1  # columns stay one below the other
+    header = next(line for line in scores.table().splitlines() if line.startswith("k "))
+    assert header.index("divided by") == lines[0].index("retrieved")
+
+
+def test_files_that_cannot_be_written_are_named_and_leave_nothing_half_done(tmp_path):
+    scores = score(**random_codes(), ks=(5,), orders=0)
+    (tmp_path / "score.json").mkdir()
+    with pytest.raises(OSError, match=r"^cannot write .*score.json \(.*\); name another folder with --out$"):
+        scores.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["score.csv", "score.json"]
 
 
 def test_files_hold_what_the_scores_hold(tmp_path):
@@ -241,6 +291,28 @@ def test_the_figure_leaves_out_orders_that_were_not_tried():
     assert [any("random orders" in text for text in legend) for legend in legends] == [False, True]
 
 
+def test_the_figure_says_when_random_orders_were_measured_on_a_sample():
+    scores = score(**random_codes(), ks=(5,), orders=2, order_pairs=2 * 200 * 7)
+    texts = [text.get_text() for text in conventions(scores).legends[0].get_texts()]
+    assert "2 random orders (7 of 30 queries)" in texts
+    assert "The band from a sample is wider than that of all queries." in scores.table()
+
+
+def test_the_figure_of_speed_names_what_was_measured():
+    pandas = pytest.importorskip("pandas")
+    rows = [("random", "class ids", way, rate, rate / 1e8, 47.0)
+            for way, rate in (("argsort loop", 1e8), ("whole report", 5e8))]  # fmt: skip
+    names = ["codes", "labels", "way", "pairs per second", "ratio to the loop", "MB above the inputs"]
+    table = pandas.DataFrame(rows, columns=names)
+    caption = "64 bits, 5,000 queries, database of 100,000, 1 thread"
+    plain, captioned = (speed(table, *extra) for extra in ((), (caption,)))
+    assert plain.axes[-1].get_xlabel() + "\n" + caption == captioned.axes[-1].get_xlabel()
+    captioned.draw_without_rendering()
+    box = captioned.axes[-1].xaxis.label.get_window_extent()
+    assert captioned.bbox.padded(1).fully_contains(box.x0, box.y0)
+    assert not any(box.overlaps(label.get_window_extent()) for label in captioned.axes[-1].get_xticklabels())
+
+
 # --- the command
 
 
@@ -257,6 +329,43 @@ def test_the_command_scores_a_hand_worked_table_and_writes_its_files(tmp_path, c
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert written == ["score.csv", "score.json", "score.png", "score.svg"]
     assert all((tmp_path / "out" / name).stat().st_size > 100 for name in written)
+
+
+def test_the_command_finds_out_first_whether_it_can_write(tmp_path, monkeypatch):
+    np.savez(tmp_path / "results.npz", **random_codes())
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setattr("cscelab.score.score", lambda *_, **__: pytest.fail("computed before looking at --out"))
+    with pytest.raises(OSError, match="^cannot write to .*taken .*; name another folder with --out$"):
+        command(str(tmp_path / "results.npz"), out=tmp_path / "taken")
+
+
+def test_the_command_says_in_one_sentence_that_its_figure_cannot_be_written(tmp_path):
+    np.savez(tmp_path / "results.npz", **random_codes())
+    (tmp_path / "out" / "score.png").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"^cannot write the figure to .*out \(.*\); name another folder with --out$"):
+        command(str(tmp_path / "results.npz"), orders=1, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        ({"query_labels": np.full(30, 0.5)}, {}, "{path}:query_labels: query labels hold NaN or fractions"),
+        ({"query_labels": np.eye(30)}, {}, "{path}:query_labels, {path}:database_labels: query labels (30, 30) and"),
+        ({"query_codes": np.ones((30, 9))}, {}, "{path}:query_codes, {path}:database_codes: queries have 9 bits"),
+        ({"query_labels": np.full(30, 99)}, {"empty": "drop"}, "no query has a relevant item and --empty drop leaves"),
+        ({}, {"bits": 9}, "{path}:query_codes: query codes have 8 columns, but --bits 9; give codes of 9 bits"),
+        ({"database_codes": np.full((200, 8), 7, np.uint8)}, {}, "packed uint8 codes need --bits, their number"),
+        ({"database_codes": np.full((200, 8), 0.3)}, {}, "take the signs of continuous values with --binarise"),
+        ({}, {"k": (0,)}, "--k is 0; expected"),
+        ({}, {"orders": -1}, "--orders is -1; expected"),
+    ],
+)
+def test_the_command_names_files_and_its_own_options(tmp_path, change, options, said):
+    path = tmp_path / "results.npz"
+    np.savez(path, **random_codes() | change)
+    with pytest.raises(ValueError, match=re.escape(said.format(path=path))) as caught:
+        command(str(path), **options)
+    assert "=" not in str(caught.value)
 
 
 def test_the_command_parses_its_arguments(tmp_path, capsys):

@@ -12,6 +12,7 @@ from cscelab.cli import searching
 from cscelab.codes import pack, unpack
 from cscelab.indexes import file as indexfile
 from cscelab.indexes import scan as indexscan
+from cscelab.indexes.inputs import LARGEST_ID
 from cscelab.search import MISSING, CodeIndex, rerank
 
 LENGTHS = (1, 4, 12, 16, 64, 100, 1024)
@@ -199,6 +200,47 @@ def test_default_ids_go_on_after_the_largest_ever_used(tmp_path):
     assert index.ids.tolist() == [3, 5, 8, 9]
 
 
+def test_ids_end_where_64_bits_end_and_never_wrap(tmp_path):
+    index, codes = CodeIndex(4), draw(np.random.default_rng(0), 2, 4)
+    index.add(codes, [LARGEST_ID - 2, 0])
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"largest id ever used is {LARGEST_ID - 2} .* give 3 free ids"):
+            index.add(np.ones((3, 4)))
+        index.remove([LARGEST_ID - 2])
+        index = CodeIndex.load(index.save(tmp_path / "index"))
+        index.add(codes[:1], [LARGEST_ID - 2])
+    index.add(codes)
+    assert index.ids.tolist() == [0, LARGEST_ID - 2, LARGEST_ID - 1, LARGEST_ID]
+    assert index.search(codes[1:], 4).ids.dtype == np.int64
+    index.remove([LARGEST_ID])
+    index = CodeIndex.load(index.save(tmp_path / "index"))
+    with pytest.raises(ValueError, match="give 1 free ids"):
+        index.add(codes[:1])
+    with pytest.raises(ValueError, match="expected 0 to"):
+        index.add(codes[:1], [LARGEST_ID + 1])
+    index.add(codes[:1], [LARGEST_ID])
+    assert index.search_radius(codes[:1], 0).ids[-1] == LARGEST_ID
+
+
+def test_settings_are_checked_whenever_they_are_set(tmp_path):
+    index = CodeIndex(16, "hnsw")
+    index.add(draw(np.random.default_rng(18), 50, 16))
+    for name in ("bits", "probes", "nlist", "m", "ef", "ef_construction"):
+        before = getattr(index, name)
+        for value, message in (("a", "is 'a'"), (0, "is 0"), (2.0, "is 2.0"), (True, "is True"), (2**31, "at most")):
+            with pytest.raises(ValueError, match=f"^{name} .*{message}"):
+                setattr(index, name, value)
+        assert getattr(index, name) == before
+    with pytest.raises(ValueError, match="method is 5; expected a name as text"):
+        index.method = 5
+    with pytest.raises(ValueError, match="method is None"):
+        CodeIndex(8, method=None)
+    index.ef, index.m, index.nlist = np.int64(2**31 - 1), np.uint8(6), None
+    assert len(index.search(np.ones((1, 16)), 50).ids[0]) == 50  # no memory is set aside for 2**31 candidates
+    again = CodeIndex.load(index.save(tmp_path / "index"))
+    assert (again.ef, again.m, again.nlist) == (2**31 - 1, 6, None)
+
+
 @pytest.mark.parametrize(("kind", "effort"), [("ivf", "probes"), ("hnsw", "ef")])
 def test_more_effort_finds_more_and_what_is_missing_is_marked(kind, effort):
     rng = np.random.default_rng(6)
@@ -252,6 +294,25 @@ def test_approximate_kinds_are_built_anew_when_they_are_worn():
     lists.add(draw(rng, 1, 16))
     lists.build()
     assert lists._structure is not before
+    before = lists._structure  # of 1600 codes
+    lists.remove(range(1199))
+    lists.build()
+    assert lists._structure is before
+    lists.remove([1199])
+    lists.build()
+    assert lists._structure is not before
+
+
+def test_a_shrunken_ivf_finds_again_what_it_found_when_it_was_new():
+    rng = np.random.default_rng(17)
+    codes, queries = draw(rng, 6000, 32), draw(rng, 40, 32)
+    worn, new = CodeIndex(32, "ivf", probes=8), CodeIndex(32, "ivf", probes=8)
+    worn.add(codes)
+    worn.build()
+    worn.remove(range(400, 6000))
+    new.add(codes[:400])
+    assert pairs(worn.search(queries, 80)) == pairs(new.search(queries, 80))
+    assert (worn.search(queries, 80).ids != MISSING).all()
 
 
 @pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw"])
@@ -313,8 +374,11 @@ def test_wrong_files_are_refused_in_one_sentence(saved, tmp_path, monkeypatch):
 
     with pytest.raises(ValueError, match="no code index"):
         CodeIndex.load(ENCODER)
-    with pytest.raises(FileNotFoundError, match="no index file"):
-        CodeIndex.load(tmp_path / "absent")
+    for absent in (tmp_path / "absent", tmp_path / "a.txt" / "below"):
+        with pytest.raises(FileNotFoundError, match="no index file"):
+            CodeIndex.load(absent)
+    with pytest.raises(IsADirectoryError, match="is a folder; name an index file"):
+        CodeIndex.load(tmp_path)
     monkeypatch.setattr(indexfile, "VERSION", 2)
     with pytest.raises(ValueError, match="is of format 1, but this cscelab reads 2"):
         CodeIndex.load(saved)
@@ -325,6 +389,16 @@ def test_other_bits_and_other_encoders_are_refused_by_name(saved):
         CodeIndex.load(saved, bits=32)
     with pytest.raises(ValueError, match="holds codes of csce-abc, but codes of csq-xyz were expected"):
         CodeIndex.load(saved, method="csq-xyz")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(saved, monkeypatch):
+    def refuse(self, *arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(saved), "open", refuse)
+    for call in (CodeIndex.load, indexfile.is_index):
+        with pytest.raises(OSError, match="index cannot be read \\(Permission denied\\); check the file"):
+            call(saved)
 
 
 @pytest.mark.parametrize("place", ["save_file", "fsync", "replace"])
@@ -433,7 +507,12 @@ def test_reranking_refuses_what_does_not_fit():
         ((d[:, :1], i, q, f), "differ"),
         ((d, i, q[:, :2], f), "same D"),
         ((d, i, q, f, [5, 6]), "id 0 has no row in feature_ids"),
-        ((d, i, q, f, [5]), "expected 2 whole numbers"),
+        ((d, i, q, f, [5]), "feature_ids are int64 \\(1,\\); expected whole numbers \\(2,\\)"),
+        ((d, i, q, f, [5, 5]), "id 5 came 2 times in feature_ids"),
+        ((d, i, q, f, [0.0, 1.0]), "feature_ids are float64"),
+        ((d, i.astype(float), q, f), "ids are float64; expected whole numbers"),
+        ((d, i, q, f, None, 1.5), "k is 1.5; expected a whole number"),
+        ((d, i, q, f, None, 0), "k is 0; expected a whole number"),
         ((d, i, q, f * np.nan), "NaN or infinity"),
         ((d, i, q, f, None, 3), "search for more"),
     ):
@@ -480,13 +559,18 @@ def test_commands_index_a_folder_of_images_and_give_file_names_back(pictures, tm
     output(searching.index, "add", path, (str(pictures / "a.png"),))
     assert CodeIndex.load(path).ids.tolist() == [2, 3, 4, 5, 6]
     before = path.read_bytes()
+    np.save(tmp_path / "x.npy", np.ones((2, 32)))
     for arguments, options, message in (
         (("remove", path), {}, "nothing to remove"),
         (("remove", path), {"ids": (2, 99)}, "id 99 is not among"),
         (("add", path, (str(pictures / "notes.png"),)), {}, "there is no image"),
         (("add", path, (str(pictures / "deep" / "none"),)), {}, "there is no image"),
         (("add", path), {}, "no images and no codes"),
-        (("add", path, ("x.npy",)), {"method": "other"}, "holds codes of tiny-csce, but codes of other"),
+        (
+            ("add", path, (str(tmp_path / "x.npy"),)),
+            {"method": "other"},
+            "codes of tiny-csce, and these are of other",
+        ),
         (("add", path, (str(pictures),)), {"run": "no-such-run"}, "no stored run is called"),
     ):
         with pytest.raises((ValueError, OSError), match=message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,16 @@ from cscelab.cli.arguments import Positional, arg
 
 FileArg = Annotated[str, arg(metavar="FILE[:NAME]")]
 OtherFileArg = Annotated[str | None, arg(metavar="FILE[:NAME]")]
+
+IN_PYTHON = {  # what messages say -> on the command line
+    r" \(binarise=True\)": "",
+    r"\bbits=(\d+)": r"--bits \1",
+    r"\bbits=": "--bits",
+    r"\bempty=\"(\w+)\"": r"--empty \1",
+    r"raise order_pairs, or leave them out with orders=0": "leave them out with --orders 0",
+    r"\b(query|database)_ids\b": r"--\1-ids",
+    r"^(k|bits|orders|seed) is ": r"--\1 is ",
+}
 
 
 def score(
@@ -45,20 +56,42 @@ def score(
         out: folder for score.csv, score.json, score.png and score.svg.
     """
     from cscelab.codefiles import read_codes
+    from cscelab.paths import make_folder
+    from cscelab.score import REMEDY
     from cscelab.score import score as score_codes
 
-    data = read_codes(query, database, query_labels, database_labels, query_ids, database_ids, bits, binarise)
+    if out:
+        make_folder(out, REMEDY)
+    try:
+        data = read_codes(query, database, query_labels, database_labels, query_ids, database_ids, bits, binarise)
+    except ValueError as error:
+        raise ValueError(as_options(str(error))) from error
     for note in data.notes:
         print(note)
-    scores = score_codes(
-        data.query_codes, data.query_labels, data.database_codes, data.database_labels,
-        ks=[None if depth == "all" else depth for depth in k] or None, bits=data.bits, empty=empty,
-        query_ids=data.query_ids, database_ids=data.database_ids, orders=orders, seed=seed,
-    )  # fmt: skip
+    try:
+        scores = score_codes(
+            data.query_codes, data.query_labels, data.database_codes, data.database_labels,
+            ks=[None if depth == "all" else depth for depth in k] or None, bits=data.bits, empty=empty,
+            query_ids=data.query_ids, database_ids=data.database_ids, orders=orders, seed=seed,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(data.located(as_options(str(error)))) from error
     print(scores.table())
     if out:
         from cscelab.figures.conventions import conventions
         from cscelab.figures.style import save
 
-        for path in [*scores.save(out), *save(conventions(scores), out / "score")]:
+        written = scores.save(out)
+        try:
+            written += save(conventions(scores), out / "score")
+        except OSError as error:
+            raise OSError(f"cannot write the figure to {out} ({error.strerror or error}); {REMEDY}") from error
+        for path in written:
             print(path)
+
+
+def as_options(message: str) -> str:
+    """A message to those who call from Python, in the words of the command line: bits=64 as --bits 64."""
+    for python, option in IN_PYTHON.items():
+        message = re.sub(python, option, message)
+    return message

@@ -84,6 +84,13 @@ def _column(axes: Axes, x: float, scores: Scores, k: int | None, denominator: st
     axes.plot(x + WIDTH / 2 + 0.03, at["index"], "<", color=BLACK, ms=5, mew=0, zorder=3, clip_on=False)
 
 
+def _orders(scores: Scores) -> str:
+    orders = "1 random order" if scores.n_orders == 1 else f"{scores.n_orders} random orders"
+    if scores.sampled:
+        return f"{orders} ({scores.order_queries:,} of {scores.report.n_query:,} queries)"
+    return f"{orders} of the database"
+
+
 def _legend(scores: Scores) -> list[Artist]:
     points: list[Artist] = [
         Line2D([], [], ls="", marker=marker, color=colour, ms=6, label=f"{name}: divided by {MEANINGS[name]}")
@@ -94,7 +101,7 @@ def _legend(scores: Scores) -> list[Artist]:
         Line2D([], [], ls="", marker="<", color=BLACK, ms=5, mew=0, label="ties in the order of the files"),
     ]
     if scores.orders:
-        marks.insert(1, Patch(fc=tint(GREY, 0.6), label=f"{scores.n_orders} random orders of the database"))
+        marks.insert(1, Patch(fc=tint(GREY, 0.6), label=_orders(scores)))
     else:
         marks.append(Line2D([], [], ls="", label=" "))
     return [*points, *marks]

@@ -12,16 +12,17 @@ COLOURS = {"argsort loop": GREY, "mAP, expected ties": BLUE, "mAP, ties by index
 
 
 @styled()
-def speed(table: Any) -> Figure:
+def speed(table: Any, caption: str = "") -> Figure:
     """Pairs per second from the rows of benchmarks/evaluation.py that have a ratio to the loop.
 
     Args:
         table: a DataFrame with columns codes, labels, way, "pairs per second", "ratio to the loop" and
             "MB above the inputs"; a panel for each (codes, labels), a point for each way.
+        caption: what was measured, below: bits, queries, size of the database, threads.
     """
     rows = table[table["ratio to the loop"].notna()]
     panels = list(rows.groupby(["codes", "labels"], sort=False))
-    figure = new_figure(8.6, 1.75 * len(panels) + 0.7, layout="constrained")
+    figure = new_figure(8.6, 1.75 * len(panels) + (0.9 if caption else 0.7), layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     slowest, fastest = rows["pairs per second"].min(), rows["pairs per second"].max()
     for axes, ((codes, labels), points) in zip(grid, panels, strict=True):
@@ -40,5 +41,6 @@ def speed(table: Any) -> Figure:
         axes.set(title=f"{codes} codes, {labels}", xscale="log", xlim=(slowest / 1.5, fastest * 10))
         axes.set(yticks=range(len(ways)), yticklabels=ways, ylim=(-0.6, len(ways) - 0.4))
         axes.grid(axis="y", visible=False)
-    grid[-1].set(xlabel="pairs of query and item per second (logarithmic); MB: peak memory above the inputs")
+    unit = "pairs of query and item per second (logarithmic); MB: peak memory above the inputs"
+    grid[-1].set(xlabel=f"{unit}\n{caption}".rstrip())
     return figure

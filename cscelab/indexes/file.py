@@ -18,6 +18,8 @@ from cscelab.paths import make_folder
 
 VERSION = 1
 KEY = "cscelab_code_index"  # one entry of metadata: several would be written in an order that changes from run to run
+_LENGTH = 8  # bytes in which safetensors tells the length of its header
+_BEGINNING = f'{{"__metadata__":{{"{KEY}":'.encode()
 
 
 def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -51,11 +53,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The description and the arrays that `write` wrote.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: in one sentence, where there is no such file (FileNotFoundError), or it cannot be opened.
         ValueError: in one sentence, where the file is no code index, damaged or of another version.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no index file {path}; build one with: cscelab index build {path} IMAGES")
+    _require_readable(path)
     try:
         with safe_open(path, framework="np") as stored:
             metadata = stored.metadata() or {}
@@ -75,6 +76,29 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if checksum != _checksum(description, arrays):
         raise ValueError(f"the index {path} is damaged: its checksum does not fit its contents; build it again")
     return description, arrays
+
+
+def is_index(path: Path) -> bool:
+    """Whether the file begins as `write` begins one, however damaged or cut short the rest may be.
+
+    Raises OSError, in one sentence, where there is no such file or it cannot be opened.
+    """
+    _require_readable(path)
+    with path.open("rb") as file:
+        return file.read(len(_BEGINNING) + _LENGTH)[_LENGTH:] == _BEGINNING
+
+
+def _require_readable(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name an index file")
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(
+            f"there is no index file {path}; build one with: cscelab index build {path} IMAGES"
+        ) from None
+    except OSError as error:
+        raise OSError(f"the index {path} cannot be read ({error.strerror or error}); check the file") from error
 
 
 def _checksum(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

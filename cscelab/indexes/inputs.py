@@ -1,4 +1,4 @@
-"""What a code index is given: ids and codes in any accepted form, each checked with one sentence."""
+"""What a code index is given: settings, ids and codes in any accepted form, each checked with one sentence."""
 
 from __future__ import annotations
 
@@ -7,23 +7,65 @@ from typing import Any
 import numpy as np
 
 from cscelab.codes import BITS_PER_BYTE, as_signs, pack
-from cscelab.retrieval.inputs import as_numpy
+from cscelab.retrieval.inputs import as_numpy, whole_number
 
 LARGEST_ID = int(np.iinfo(np.int64).max) - 1  # the number after it still fits
+LARGEST_SETTING = 2**31 - 1  # faiss counts in int
 
 
-def check_ids(ids: Any, n_rows: int | None = None, unique: bool = True) -> np.ndarray:
+class Setting:
+    """A whole number, kept as a plain int and checked whenever it is set.
+
+    Args:
+        least, most: what is allowed.
+        optional: whether None is, too.
+    """
+
+    def __init__(self, least: int = 1, most: int = LARGEST_SETTING, optional: bool = False) -> None:
+        self._least, self._most, self._optional = least, most, optional
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else instance.__dict__[self._name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if value is not None or not self._optional:
+            value = whole_number(self._name, value, self._least)
+            if value > self._most:
+                raise ValueError(f"{self._name} is {value}; expected at most {self._most}")
+        instance.__dict__[self._name] = value
+
+
+class Text:
+    """A name, checked whenever it is set."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else instance.__dict__[self._name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if not isinstance(value, str):
+            raise ValueError(f"{self._name} is {value!r}; expected a name as text, empty for none")
+        instance.__dict__[self._name] = str(value)
+
+
+def check_ids(ids: Any, n_rows: int | None = None, unique: bool = True, name: str = "ids") -> np.ndarray:
     """int64 (N,) from whole numbers of at least 0; N is `n_rows` where that is given. Raises ValueError."""
-    array = as_numpy("ids", ids)
+    array = as_numpy(name, ids)
     if array.size == 0 and n_rows is None:
         return np.zeros(0, np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu" or (n_rows is not None and len(array) != n_rows):
-        raise ValueError(f"ids are {array.dtype} {array.shape}; expected whole numbers ({n_rows or 'N'},)")
+        raise ValueError(f"{name} are {array.dtype} {array.shape}; expected whole numbers ({n_rows or 'N'},)")
     if array.min() < 0 or array.max() > LARGEST_ID:
-        raise ValueError(f"ids run from {array.min()} to {array.max()}; expected 0 to {LARGEST_ID}")
+        raise ValueError(f"{name} run from {array.min()} to {array.max()}; expected 0 to {LARGEST_ID}")
     values, counts = np.unique(array, return_counts=True)
     if unique and len(values) < len(array):
-        raise ValueError(f"id {values[counts > 1][0]} came {counts[counts > 1][0]} times; expected every id once")
+        times = f"{counts[counts > 1][0]} times" + ("" if name == "ids" else f" in {name}")
+        raise ValueError(f"id {values[counts > 1][0]} came {times}; expected every id once")
     return array.astype(np.int64)
 
 

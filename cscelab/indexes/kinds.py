@@ -17,13 +17,13 @@ MISSING = -1  # the id of a place for which no item was found
 # faiss's own advice for k-means; fewer codes than this for each cell leave cells empty.
 _CODES_PER_LIST = 39
 _VISITS = 8  # nodes of a graph that a search compares with for each candidate it keeps, about
-_OUTGROWN = 4  # four times the codes want twice the lists
+_OUTGROWN = 4  # four times the codes want twice the lists, and a quarter half of them
 
 
 class InvertedFile:
     """Codes in about sqrt(N) lists around k-means centres; a search looks into the `probes` nearest lists.
 
-    Wants to be built anew (`worn`) when it holds four times the codes it was trained on.
+    Wants to be built anew (`worn`) when it holds four times the codes it was trained on, or a quarter of them.
     """
 
     def __init__(self, index: Any, trained_on: int) -> None:
@@ -55,7 +55,8 @@ class InvertedFile:
         return {"structure": structure, "trained_on": np.array([self._trained_on])}
 
     def worn(self) -> bool:
-        return self._index.ntotal >= _OUTGROWN * self._trained_on
+        n_codes = self._index.ntotal
+        return n_codes >= _OUTGROWN * self._trained_on or _OUTGROWN * n_codes <= self._trained_on
 
     def add(self, packed: np.ndarray, ids: np.ndarray) -> None:
         with threads(1):
@@ -119,7 +120,7 @@ class Graph:
 
     def search(self, queries: np.ndarray, k: int, ef: int) -> tuple[np.ndarray, np.ndarray]:
         """distances int32 (Q, k) and ids int64 (Q, k), MISSING where the graph was left before k were found."""
-        self._index.hnsw.efSearch = ef
+        self._index.hnsw.efSearch = min(ef, len(self._slot_ids))  # faiss sets aside memory for as many
         most = k + self._tombstones
         fetched = min(most, 2 * k)
         while True:

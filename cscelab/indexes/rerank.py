@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cscelab.indexes.inputs import check_ids
 from cscelab.indexes.kinds import MISSING
-from cscelab.retrieval.inputs import Array, as_numpy
+from cscelab.retrieval.inputs import Array, as_numpy, whole_number
 
 _QUERIES_AT_ONCE = 256
 
@@ -37,19 +38,22 @@ def rerank(
         distances: (Q, S) and `ids`: (Q, S), as `CodeIndex.search` returns them.
         query_features: (Q, D) real numbers.
         features: (N, D); a memory map will do, for only the rows on a short list are read.
-        feature_ids: (N,) the id of each row of `features`; by default row i belongs to id i.
+        feature_ids: (N,) the id of each row of `features`, none twice; by default row i belongs to id i.
         k: how many of the short list to keep; all by default.
 
     Returns:
         Cosines (0 for a feature of zero length, -inf where the short list is empty), distances and ids.
 
     Raises:
-        ValueError: shapes that do not fit, k out of range, an id without a feature, NaN or infinity.
+        ValueError: shapes or types that do not fit, k out of range, an id without a feature, NaN or infinity.
     """
     distances, ids = np.asarray(distances), np.asarray(ids)
     if ids.ndim != 2 or ids.shape != distances.shape:
         raise ValueError(f"distances {distances.shape} and ids {ids.shape} differ; pass both as search returned them")
-    keep = ids.shape[1] if k is None else k
+    if ids.dtype.kind not in "iu":
+        raise ValueError(f"ids are {ids.dtype}; expected whole numbers: pass them as search returned them")
+    ids = ids.astype(np.int64)
+    keep = ids.shape[1] if k is None else whole_number("k", k)
     if not 1 <= keep <= ids.shape[1]:
         raise ValueError(f"k={k} of a short list of {ids.shape[1]}; expected 1 to {ids.shape[1]}: search for more")
     query, rows = as_numpy("query features", query_features), as_numpy("features", features)
@@ -58,9 +62,8 @@ def rerank(
             f"query features {query.shape} and features {rows.shape} do not fit {len(ids)} queries; "
             f"expected ({len(ids)}, D) and (N, D) with the same D"
         )
-    places = _places(
-        ids, np.arange(len(rows)) if feature_ids is None else as_numpy("feature_ids", feature_ids), len(rows)
-    )
+    own = np.arange(len(rows)) if feature_ids is None else check_ids(feature_ids, len(rows), name="feature_ids")
+    places = _places(ids, own)
     cosines = np.empty(ids.shape)
     for start in range(0, len(ids), _QUERIES_AT_ONCE):
         block = slice(start, start + _QUERIES_AT_ONCE)
@@ -79,15 +82,11 @@ def _cosines(query: np.ndarray, listed: np.ndarray) -> np.ndarray:
     return np.einsum("qd,qsd->qs", query, listed) / np.where(lengths == 0, 1, lengths)
 
 
-def _places(ids: np.ndarray, feature_ids: np.ndarray, n_rows: int) -> np.ndarray:
+def _places(ids: np.ndarray, feature_ids: np.ndarray) -> np.ndarray:
     """The row of each id in the features, (Q, S); any row for a MISSING id."""
-    if feature_ids.shape != (n_rows,) or feature_ids.dtype.kind not in "iu":
-        raise ValueError(
-            f"feature_ids are {feature_ids.dtype} {feature_ids.shape}; expected {n_rows} whole numbers, one a row"
-        )
     order = np.argsort(feature_ids, kind="stable")
     at = np.searchsorted(feature_ids, ids, sorter=order)
-    places = order[np.minimum(at, n_rows - 1)]
+    places = order[np.minimum(at, len(order) - 1)]
     unknown = (feature_ids[places] != ids) & (ids != MISSING)
     if unknown.any():
         raise ValueError(f"id {ids[unknown][0]} has no row in feature_ids; give the features of every indexed item")

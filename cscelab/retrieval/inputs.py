@@ -24,17 +24,15 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) < 2**62:
         return int(value)
     shown = " ".join(repr(value).split())
-    raise ValueError(f"{name} is {shown[:60]}; expected a whole number of at least {least}")
+    limit = " and below 2**62" if isinstance(value, Integral) and int(value) >= 2**62 else ""
+    raise ValueError(f"{name} is {shown[:60]}; expected a whole number of at least {least}{limit}")
 
 
-def several(name: str, values: Any) -> list[Any]:
-    """One value or a sequence of them as a list. Raises ValueError for none."""
+def several(values: Any) -> list[Any]:
+    """One value or a sequence of them as a list."""
     if values is None or isinstance(values, str | Integral | float) or np.ndim(values) == 0:
         return [values]
-    found = list(values)
-    if not found:
-        raise ValueError(f"{name} is an empty list; give at least one")
-    return found
+    return list(values)
 
 
 def depth(name: str, value: Any) -> int | None:
