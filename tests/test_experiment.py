@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from cscelab.retrieval.bootstrap import difference, interval
 from cscelab.shipped import export_encoder, load_encoder
 from cscelab.train import NotFiniteLossError, Training
 
+BEFORE_TRAINING = signal.getsignal(signal.SIGINT)  # a process started in the background ignores it
 SMOKE = recipe("csce", "smoke")
 
 
@@ -188,9 +190,7 @@ class TestRun:
             run(SMOKE, root=tmp_path, progress=False)
 
     def test_ctrl_c_works_again_after_training(self, smoke_run):
-        import signal
-
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is BEFORE_TRAINING
 
     def test_images_that_changed_since_are_noticed(self, smoke_run, monkeypatch):
         monkeypatch.setattr("cscelab.experiment.data_fingerprint", lambda _: "other drawing")
