@@ -69,6 +69,7 @@ def test_supported_pythons_are_stated_alike():
         "model.aie": ["AIE", "aie"],
         "methods": ["METHODS", "build"],
         "evaluate": ["mean_average_precision", "evaluate"],
+        "search": ["CodeIndex"],
         "experiment": ["Experiment", "run"],
         "recipes": ["RECIPES"],
     }.items(),
@@ -109,7 +110,7 @@ def test_notebooks_follow_the_conventions(path):
 
 
 def test_there_are_notebooks():
-    assert {path.stem[:2] for path in NOTEBOOKS} >= {"01", "02", "05", "06", "07"}
+    assert {path.stem[:2] for path in NOTEBOOKS} >= {"01", "02", "05", "06", "07", "08"}
 
 
 def commands_in(text: str) -> set[str]:
