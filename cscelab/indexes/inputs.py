@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cscelab.codes import BITS_PER_BYTE, as_signs, pack
-from cscelab.retrieval.inputs import as_numpy, whole_number
+from cscelab.retrieval.inputs import as_numpy, is_packed, whole_number
 
 LARGEST_ID = int(np.iinfo(np.int64).max) - 1  # the number after it still fits
 LARGEST_SETTING = 2**31 - 1  # faiss counts in int
@@ -83,9 +83,7 @@ def check_codes(name: str, codes: Any, bits: int) -> np.ndarray:
     array, width = as_numpy(name, codes), -(-bits // BITS_PER_BYTE)
     if array.size == 0:
         raise ValueError(f"{name} are empty, of shape {array.shape}; give at least one row")
-    is_byte = array.dtype == np.uint8 and array.ndim == 2
-    # One uint8 column of 0 and 1 with 1 bit is a code written out: packed, its bit would be 128.
-    if is_byte and array.shape[1] == width and (width != bits or array.max() > 1):
+    if is_packed(array, bits):
         filling = width * BITS_PER_BYTE - bits
         if (array[:, -1] & ((1 << filling) - 1)).any():
             raise ValueError(f"packed {name} have bits set past bit {bits}; expected zeros, as codes.pack leaves them")

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from cscelab.codes import BITS_PER_BYTE
 from cscelab.indexes.scan import import_faiss, threads, threads_for
 
-BITS_PER_BYTE = 8
 MISSING = -1  # the id of a place for which no item was found
 # faiss's own advice for k-means; fewer codes than this for each cell leave cells empty.
 _CODES_PER_LIST = 39

@@ -16,17 +16,15 @@ from cscelab.retrieval.discounts import discount_between
 from cscelab.retrieval.ranking import (
     DENOMINATORS,
     FROM_HISTOGRAMS,
-    START,
     Buckets,
     Histograms,
+    SumsOfKept,
     buckets_of,
-    cut_of,
+    divided_by_retrieved,
     divisor,
     for_blocks,
     harmonic_between,
-    kept_relevant,
     nearer,
-    over_kept,
     ratio,
     sum_in_order,
 )
@@ -120,7 +118,7 @@ def weighted_by_denominator(counts: Histograms, k: int | None = None, ties: str 
         part = counts[rows]
         buckets, grades = buckets_of(part, k), _grades_of(_graded(part))
         sums = _precision_sums(ties, buckets, grades)
-        result["retrieved"][rows] = _divided_by_retrieved(ties, sums, buckets, grades)
+        result["retrieved"][rows] = divided_by_retrieved(ties, sums, buckets, _kept_sums(ties, buckets, grades))
         for name in ("capped", "relevant"):
             result[name][rows] = ratio(sum_in_order(sums), divisor(name, part.n_relevant, k))
 
@@ -189,23 +187,15 @@ def _precision_sums(ties: str, b: Buckets, grades: _Grades) -> np.ndarray:
     return total
 
 
-def _divided_by_retrieved(ties: str, sums: np.ndarray, b: Buckets, grades: _Grades) -> np.ndarray:
-    """The sums (Q, D) over the relevant items retrieved, (Q,). A bucket cut by k can hold more or fewer of them."""
-    whole = b.t == b.n
-    total = sum_in_order(np.where(whole, sums, 0.0))
-    result = ratio(total, np.where(whole, b.r, 0).sum(axis=1))
-    rows, columns = cut_of(b)
-    result[rows] = START[ties]
-    for part, m, possible in kept_relevant(ties, Buckets(*(counts[rows, columns] for counts in b))):
-        queries, at = rows[part], columns[part]
-        cut = Buckets(*(counts[queries, at][:, None] for counts in b))  # (Q, D) -> (q, 1)
-        # The t kept, m of them relevant, are a bucket of their own.
-        mass = m * ratio(grades.total, b.r)[queries, at][:, None]
-        kept = _Grades(mass, grades.before[queries, at][:, None], grades.graded[queries, :, at][:, :, None])
-        added = _precision_sums(ties, cut._replace(n=cut.t, r=m), kept)
-        values = ratio(total[queries, None] + added, cut.relevant_before + m)
-        result[queries] = over_kept(ties, result[queries], values, m, possible, cut)
-    return result
+def _kept_sums(ties: str, b: Buckets, grades: _Grades) -> SumsOfKept:
+    """What cut buckets add: the t kept, m of them relevant, are buckets of their own."""
+
+    def kept(queries: np.ndarray, at: np.ndarray, cut: Buckets, m: np.ndarray) -> np.ndarray:
+        mass = m * ratio(grades.total[queries, at], b.r[queries, at])[:, None]
+        part = _Grades(mass, grades.before[queries, at][:, None], grades.graded[queries, :, at][:, :, None])
+        return _precision_sums(ties, cut._replace(n=cut.t, r=m), part)
+
+    return kept
 
 
 def _by_block(counts: Histograms, measure: Callable[[Histograms], np.ndarray]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cscelab.codes import as_signs, pack, unpack
+from cscelab.codes import BITS_PER_BYTE, as_signs, pack, unpack
 
 Array = np.ndarray | torch.Tensor
 
@@ -55,20 +55,22 @@ def as_numpy(name: str, array: Any) -> np.ndarray:
     return array
 
 
+def is_packed(codes: Any, bits: int) -> bool:
+    """Whether codes are packed bytes, uint8 (N, ceil(bits / 8)), and not bits written out."""
+    if codes.ndim != 2 or not str(codes.dtype).endswith("uint8") or codes.shape[1] != -(-bits // BITS_PER_BYTE):
+        return False
+    # One uint8 column of 0 and 1 with bits=1 is a code written out: packed, its bit would be 128.
+    return codes.shape[1] != bits or bool(len(codes) > 0 and codes[:].max() > 1)
+
+
 def code_bits(side: str, codes: Any, bits: int | None) -> tuple[int, bool]:
     """(K, whether these are packed bytes) of codes (N, K) or packed uint8 (N, ceil(K/8)) with `bits`."""
-    shape, is_byte = tuple(codes.shape), str(codes.dtype).endswith("uint8")
+    shape = tuple(codes.shape)
     if len(shape) != 2 or shape[1] == 0:
         raise ValueError(
             f"{side} codes: codes of shape {shape}; expected (N, K), a row of K >= 1 bits each: reshape them"
         )
-    # One uint8 column of 0 and 1 with bits=1 is a code written out: packed, its bit would be 128.
-    packed = (
-        is_byte
-        and bits is not None
-        and shape[1] == -(-bits // 8)
-        and (shape[1] != bits or (shape[0] > 0 and codes[:].max() > 1))
-    )
+    packed = bits is not None and is_packed(codes, bits)
     if bits is not None and not packed and shape[1] != bits:
         raise ValueError(f"{side} codes have {shape[1]} columns, but bits={bits}; give codes of {bits} bits")
     return (bits if packed and bits is not None else shape[1]), packed

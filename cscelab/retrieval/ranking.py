@@ -124,12 +124,15 @@ def average_precision(
     reached = np.flatnonzero(counts.items.any(axis=0))
     near = slice(int(reached[0]), int(reached[-1]) + 1) if len(reached) else slice(0, 1)  # no item lies elsewhere
 
+    def kept(queries: np.ndarray, at: np.ndarray, cut: Buckets, m: np.ndarray) -> np.ndarray:
+        return precision_sums(ties, cut._replace(n=cut.t, r=m))  # the t kept are a bucket of their own
+
     def fill(rows: slice) -> None:
         part = Histograms(counts.items[rows, near], counts.relevant[rows, near])
         buckets = buckets_of(part, k)
         sums = precision_sums(ties, buckets)
         if denominator == "retrieved":
-            result[rows] = _divided_by_retrieved(ties, sums, buckets)
+            result[rows] = divided_by_retrieved(ties, sums, buckets, kept)
         else:
             result[rows] = ratio(sum_in_order(sums), divisor(denominator, part.n_relevant, k))
 
@@ -174,18 +177,25 @@ def cut_of(b: Buckets) -> Cut:
     return Cut(rows, is_cut[rows].argmax(axis=1))
 
 
-def _divided_by_retrieved(ties: str, sums: np.ndarray, b: Buckets) -> np.ndarray:
-    """S_k / H_k (Q,). Where k cuts a bucket H_k varies too: go through the m relevant that can be kept of it."""
+# Of some queries' cut buckets: (queries (q,), columns (q,), the buckets (q, 1), m (q, M)) -> what they add (q, M).
+SumsOfKept = Callable[[np.ndarray, np.ndarray, Buckets, np.ndarray], np.ndarray]
+
+
+def divided_by_retrieved(ties: str, sums: np.ndarray, b: Buckets, kept: SumsOfKept) -> np.ndarray:
+    """Sums (Q, D) over the relevant items retrieved, S_k / H_k (Q,).
+
+    Where k cuts a bucket H_k varies too: go through the m relevant that can be kept of it, which add `kept`.
+    """
     whole = b.t == b.n
     total = sum_in_order(np.where(whole, sums, 0.0))
     result = ratio(total, np.where(whole, b.r, 0).sum(axis=1))
     rows, columns = cut_of(b)
     result[rows] = START[ties]
     for part, m, possible in kept_relevant(ties, Buckets(*(counts[rows, columns] for counts in b))):
-        cut = Buckets(*(counts[rows[part], columns[part]][:, None] for counts in b))  # (Q, K+1) -> (q, 1)
-        added = precision_sums(ties, cut._replace(n=cut.t, r=m))  # the t kept are a bucket of their own
-        values = ratio(total[rows[part], None] + added, cut.relevant_before + m)
-        result[rows[part]] = over_kept(ties, result[rows[part]], values, m, possible, cut)
+        queries, at = rows[part], columns[part]
+        cut = Buckets(*(counts[queries, at][:, None] for counts in b))  # (Q, D) -> (q, 1)
+        values = ratio(total[queries, None] + kept(queries, at, cut, m), cut.relevant_before + m)
+        result[queries] = over_kept(ties, result[queries], values, m, possible, cut)
     return result
 
 
