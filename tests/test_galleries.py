@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from fake_runs import N_DATABASE, N_QUERY, NAMES, make_run, make_splits, marks, texts, unwrapped
 
+from cscelab import neighbours
 from cscelab.datasets.base import ImageSet
-from cscelab.figures import choices, galleries, neighbours
+from cscelab.figures import choices, galleries
 from cscelab.figures.style import RIGHT, WRONG, save
 
 # --- neighbours

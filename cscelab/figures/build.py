@@ -15,12 +15,12 @@ from cscelab.datasets import Splits
 from cscelab.datasets.aviary import Aviary
 from cscelab.experiment import Experiment, Run
 from cscelab.figures import cams, curves, diagrams, galleries, sheets, tables
-from cscelab.figures.neighbours import name_of
 from cscelab.figures.study import study_table
 from cscelab.figures.style import save
 from cscelab.jobs import run_all
 from cscelab.methods.base import MethodConfig
 from cscelab.model.network import HashNetwork
+from cscelab.neighbours import name_of
 from cscelab.paths import make_folder
 from cscelab.recipes import METHODS_BY_RECIPE, TABLE2, TABLE3, Profile, find_profile, recipe, study
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cscelab.datasets.base import ImageSet
 from cscelab.experiment import Run
-from cscelab.figures.neighbours import nearest
+from cscelab.neighbours import nearest
 
 RULES = ("small target", "hardest", "median", "easiest", "AP difference")
 

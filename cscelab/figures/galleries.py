@@ -11,9 +11,9 @@ from cscelab.datasets.base import ImageSet, Splits
 from cscelab.experiment import Run
 from cscelab.figures.choices import Choice, check_pair, pick_cases, pick_query, title_of
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
-from cscelab.figures.neighbours import Neighbours, name_of, retrieve
 from cscelab.figures.provenance import describe_data, mark_smoke
 from cscelab.figures.style import BLUE, GREY, styled, verdict
+from cscelab.neighbours import Neighbours, name_of, retrieve
 
 WIDTH = 10.0  # inches: shown 1000 pixels wide, type of 7.5 points is 10 pixels high
 HEAD = 0.34  # height of a heading

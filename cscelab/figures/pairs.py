@@ -13,9 +13,9 @@ from cscelab.experiment import Run
 from cscelab.explain import code_cams
 from cscelab.figures.cams import COLOURS, COVER
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, wrap
-from cscelab.figures.neighbours import name_of
 from cscelab.figures.provenance import mark_smoke
 from cscelab.figures.style import BLUE, styled, verdict
+from cscelab.neighbours import name_of
 
 SIDE, GAP, MARGIN, SIZE = 1.7, 0.15, 0.15, 8.5  # inches, and points
 

@@ -12,8 +12,8 @@ from cscelab.experiment import Experiment, Run
 from cscelab.figures import cams, galleries
 from cscelab.figures.build import OUT, write
 from cscelab.figures.choices import title_of
-from cscelab.figures.neighbours import name_of
 from cscelab.jobs import run_all
+from cscelab.neighbours import name_of
 from cscelab.paths import make_folder
 from cscelab.retrieval.bootstrap import interval
 

@@ -9,8 +9,8 @@ from cscelab.datasets.aviary import draw_species
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.species import SPECIES_PER_GENUS, species_list
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, wrap
-from cscelab.figures.neighbours import name_of
 from cscelab.figures.style import styled
+from cscelab.neighbours import name_of
 
 WIDTH, MARGIN, GAP = 10.0, 0.15, 0.1  # inches
 SIZE = 8.5

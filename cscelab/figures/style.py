@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ RIGHT, RIGHT_MARK, RIGHT_LINE = GREEN, "✓", "-"
 WRONG, WRONG_MARK, WRONG_LINE = VERMILION, "✗", "--"
 
 DPI = 150
+MOST_TEXTS = 12  # of a mosaic, in its alt text
 LARGE_PNG = 1_500_000  # bytes before hard compression; figures are committed
 # Any: matplotlib types the keys of such a dict in some versions and not in others.
 STYLE: Any = {
@@ -74,11 +77,44 @@ def styled() -> Iterator[None]:
 class Picture(Figure):
     """A Figure outside pyplot's register of figures that still displays itself as a notebook cell's value."""
 
+    alt: str = ""  # what a screen reader says; `alt_text` composes it where it is empty
+
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
         with styled():
             self.savefig(buffer, format="png", dpi=self.dpi)
         return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return shown(self)
+
+
+def shown(figure: Figure) -> dict[str, str]:
+    """A figure as Jupyter's display data: an HTML image, since JupyterLab gives bare PNGs no alt text, and the PNG."""
+    buffer = BytesIO()
+    with styled():
+        figure.savefig(buffer, format="png", dpi=figure.dpi)
+    png = b64encode(buffer.getvalue()).decode("ascii")
+    alt = alt_text(figure)
+    html = f'<img alt="{escape(alt)}" src="data:image/png;base64,{png}" style="max-width:100%;background:white">'
+    return {"text/html": html, "image/png": png, "text/plain": alt}
+
+
+def alt_text(figure: Figure) -> str:
+    """What the picture shows, for those who do not see it: its own `alt`, or titles, axes and legends in words."""
+    if own := getattr(figure, "alt", ""):
+        return own
+    parts = [figure.get_suptitle()]
+    for axes in figure.axes:
+        title = next((axes.get_title(loc) for loc in ("left", "center", "right") if axes.get_title(loc)), "")
+        labels = [f"{name}: {label}" for name, label in (("x", axes.get_xlabel()), ("y", axes.get_ylabel())) if label]
+        curves = [label for label in axes.get_legend_handles_labels()[1] if label]
+        words = [title, *labels, *(["shows " + ", ".join(curves)] if curves else [])]
+        parts.append("; ".join(word for word in words if word))
+    if not any(parts):  # a mosaic of pictures: its texts say what stands where
+        parts = [text.get_text() for axes in figure.axes for text in axes.texts][:MOST_TEXTS]
+    said = ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
+    return " ".join(f"Figure: {said or 'no text'}.".split())
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:

@@ -10,7 +10,7 @@ from ipywidgets import Button, Dropdown, HBox, IntSlider, Output, SelectionSlide
 from cscelab.figures.ties import Arrangement, Trail, ties_figure
 from cscelab.retrieval.ranking import DENOMINATORS
 from cscelab.retrieval.sorters import ARRANGEMENTS, Pairs
-from cscelab.widgets import redraw
+from cscelab.widgets.shown import redraw
 
 DEPTHS = (1, 10, 20, 50, 100, 200, 500, 1000, 5000)
 SEEDS = 200

@@ -35,8 +35,7 @@ def nearest(run: Run, k: int = 10, query_rows: np.ndarray | None = None) -> Neig
     if not 1 <= k <= n_database:
         raise ValueError(f"the {k} nearest were asked for; choose 1 to {n_database}, the size of the database")
     queries = np.arange(len(codes["query_codes"])) if query_rows is None else query_rows
-    by_id = np.empty(n_database, np.int64)  # database row -> its place in the order of ids
-    by_id[np.argsort(codes["database_ids"], kind="stable")] = np.arange(n_database)
+    by_id = places_by_id(codes["database_ids"])
     rows, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.int64)
     for part in blocks(len(queries), n_database):
         asked = queries[part]
@@ -44,9 +43,21 @@ def nearest(run: Run, k: int = 10, query_rows: np.ndarray | None = None) -> Neig
         block[codes["query_ids"][asked][:, None] == codes["database_ids"]] = bits + 1
         order = np.argsort(block * n_database + by_id, axis=1)[:, :k]
         rows[part], distances[part] = order, np.take_along_axis(block, order, axis=1)
-    labels = codes["database_labels"][rows], codes["query_labels"][queries][:, None]
-    right = (labels[0] * labels[1]).any(axis=2) if labels[0].ndim == 3 else labels[0] == labels[1]
-    return Neighbours(rows, distances, right)
+    return Neighbours(rows, distances, shares_label(codes["query_labels"][queries], codes["database_labels"][rows]))
+
+
+def places_by_id(ids: np.ndarray) -> np.ndarray:
+    """(N,) database ids -> the place of each row in the order of ids, by which equal distances rank."""
+    places = np.empty(len(ids), np.int64)
+    places[np.argsort(ids, kind="stable")] = np.arange(len(ids))
+    return places
+
+
+def shares_label(query: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Labels of queries (Q,) or multi-hot (Q, C), and of what each found, (Q, k) or (Q, k, C) -> bool (Q, k)."""
+    if found.ndim == 3:
+        return (found * query[:, None]).any(axis=2)
+    return found == query[:, None]
 
 
 def name_of(label: np.ndarray, class_names: tuple[str, ...]) -> str:

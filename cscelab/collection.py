@@ -1,0 +1,193 @@
+"""A Collection: queries and a database as one method codes them. What browsers and explorers look at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from filelock import FileLock
+
+from cscelab.codes import pack, unpack
+from cscelab.datasets import DataConfig, load_data
+from cscelab.datasets.base import ImageSet, Splits
+from cscelab.encode import Encoded, encode
+from cscelab.evaluate import evaluate
+from cscelab.experiment import Experiment, Run
+from cscelab.methods import HashMethod
+from cscelab.neighbours import Neighbours, name_of, places_by_id, shares_label
+from cscelab.paths import data_root, make_folder
+from cscelab.shipped import ENCODER, load_encoder
+
+FOLDER = "collections"  # under the data folder: codes of the shipped encoder, a file a data set
+
+
+@dataclass(frozen=True)
+class Query:
+    """An image to search with: one of the queries, one of the database, or one of a person's own.
+
+    image: uint8 (H, W, 3), as the method takes it; label: class id or multi-hot (C,), None where it is not known;
+    row: of the split it comes from; id: its id there, by which it never finds itself.
+    """
+
+    image: np.ndarray
+    title: str
+    origin: Literal["query", "database", "own"]
+    label: np.ndarray | int | None = None
+    row: int | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """codes: query_codes and database_codes, int8 +-1 (N, K), and ..._values (N, K), ..._labels, ..._ids, and
+    ..._thresholds (N,) where the method has them, as in `Run.codes`.
+
+    source: the run they come from, or the file of the encoder that made them.
+    """
+
+    title: str
+    experiment: Experiment
+    splits: Splits
+    codes: Mapping[str, np.ndarray]
+    source: Run | Path
+    _cache: dict[str, HashMethod] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def bits(self) -> int:
+        return self.experiment.bits
+
+    @property
+    def smoke(self) -> bool:
+        """Whether it is a test's, its numbers meaningless."""
+        return self.experiment.smoke
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.splits.class_names
+
+    @cached_property
+    def method(self) -> HashMethod:
+        """The network that made the codes, on the CPU, in evaluation mode; loaded when first asked for."""
+        return self.source.model() if isinstance(self.source, Run) else load_encoder(self.source)[0]
+
+    @cached_property
+    def packed(self) -> np.ndarray:
+        """Codes of the database, uint8 (N, ceil(K/8))."""
+        return np.asarray(pack(self.codes["database_codes"]))
+
+    @cached_property
+    def average_precision(self) -> np.ndarray:
+        """AP@all of every query, (Q,), expected over ties: the lowest are the hardest queries."""
+        sides = ("query_codes", "query_labels", "database_codes", "database_labels", "query_ids", "database_ids")
+        return evaluate(**{side: self.codes[side] for side in sides}).average_precision  # type: ignore[arg-type]
+
+    def query(self, row: int, origin: Literal["query", "database"] = "query") -> Query:
+        """An image of the data set as a query. Raises ValueError for a row that is not there."""
+        images = self.splits.query if origin == "query" else self.splits.database
+        if not 0 <= row < len(images):
+            raise ValueError(f"row {row} of the {origin} images was asked for; there are rows 0 to {len(images) - 1}")
+        name = name_of(images.labels[row], self.class_names).replace("\n", " ")
+        title = f"{origin} image {row}: {name}"
+        return Query(images.images[row], title, origin, images.labels[row], row, int(images.ids[row]))
+
+    def code_of(self, query: Query) -> tuple[np.ndarray, np.ndarray]:
+        """(code int8 +-1 (K,), values float (K,)) of a query, by this method: stored ones, or made now."""
+        if query.origin != "own":
+            return tuple(self.codes[f"{query.origin}_{part}"][query.row] for part in ("codes", "values"))  # type: ignore[return-value]
+        encoded = self.encode(query.image[None])
+        return unpack(encoded.codes, self.bits)[0], encoded.values[0]
+
+    def find(self, query: Query, k: int = 10, among: np.ndarray | None = None) -> Neighbours:
+        """The k nearest database images of a query: see `nearest`."""
+        return self.nearest(self.code_of(query)[0], query.label, k, query.id, among)
+
+    def of_class(self, number: int) -> np.ndarray:
+        """Rows of the database that have this class."""
+        labels = self.codes["database_labels"]
+        return np.flatnonzero(labels[:, number] if labels.ndim == 2 else labels == number)
+
+    def distances(self, code: np.ndarray) -> np.ndarray:
+        """Bits in which a code, +-1 (K,), differs from each of the database, (N,). Raises ValueError for other bits."""
+        if code.shape != (self.bits,):
+            raise ValueError(f"a code of shape {code.shape} was given; {self.title} has codes of {self.bits} bits")
+        differing = np.bitwise_xor(self.packed, np.asarray(pack(code[None])))
+        return np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+
+    def nearest(
+        self,
+        code: np.ndarray,
+        label: np.ndarray | int | None = None,
+        k: int = 10,
+        without_id: int | None = None,
+        among: np.ndarray | None = None,
+    ) -> Neighbours:
+        """The k database images nearest to a code, +-1 (K,), or as many as there are; equal distances rank by id.
+
+        label: class id or multi-hot (C,) of the query; without one nothing is right (an image of one's own).
+        without_id: the query's own id, where it is in the database; among: rows to choose from, all by default.
+        Raises ValueError for k < 1.
+        """
+        if k < 1:
+            raise ValueError(f"the {k} nearest were asked for; choose at least 1")
+        distances = self.distances(code)
+        rows = np.arange(len(distances)) if among is None else np.asarray(among)
+        if without_id is not None:
+            rows = rows[self.codes["database_ids"][rows] != without_id]
+        order = np.argsort(distances[rows] * len(distances) + self._places[rows])[:k]
+        found = rows[order]
+        labels = self.codes["database_labels"][found]
+        right = np.zeros(len(found), bool) if label is None else shares_label(np.asarray(label)[None], labels[None])[0]
+        return Neighbours(found, distances[found], right)
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        return places_by_id(self.codes["database_ids"])
+
+    def encode(self, images: np.ndarray) -> Encoded:
+        """Codes of more images, uint8 (N, H, W, 3) of the method's size, with packed codes as `encode` gives them."""
+        rows = np.arange(len(images))
+        return encode(self.method, ImageSet(images, labels=rows, ids=rows))
+
+
+def collection_of(run: Run, splits: Splits | None = None, title: str | None = None) -> Collection:
+    """A stored run as a Collection; splits: its data, loaded where not given."""
+    name = run.experiment.method.title if title is None else title
+    return Collection(name, run.experiment, run.data() if splits is None else splits, run.codes, run)
+
+
+def shipped_collection(
+    data: DataConfig | None = None, root: Path | None = None, path: Path = ENCODER, progress: bool = False
+) -> Collection:
+    """The shipped encoder's codes of a data set: its own, the embedded one, where none is given.
+
+    Coded once (four seconds for Aviary's 3,500 images) and kept under the data folder, by encoder and data.
+    """
+    method, experiment = load_encoder(path)
+    data = experiment.data if data is None else data
+    splits = load_data(data, root, progress)
+    described = json.dumps([experiment.to_dict()["method"], repr(data)])
+    digest = hashlib.sha256(described.encode() + path.read_bytes()).hexdigest()[:12]
+    stored = make_folder((root or data_root()) / FOLDER) / f"{path.stem}-{digest}.npz"
+    with FileLock(stored.with_suffix(".lock")):
+        if not stored.is_file():
+            arrays: dict[str, np.ndarray] = {}
+            for name, images in (("query", splits.query), ("database", splits.database)):
+                part = encode(method, images, progress=progress)
+                arrays |= {f"{name}_codes": part.codes, f"{name}_values": part.values}
+                if part.thresholds is not None:
+                    arrays[f"{name}_thresholds"] = part.thresholds
+            temporary = stored.with_name(stored.name + ".tmp.npz")
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+            temporary.replace(stored)
+    with np.load(stored, allow_pickle=False) as arrays_file:
+        codes = {name: arrays_file[name] for name in arrays_file.files}
+    for name, images in (("query", splits.query), ("database", splits.database)):
+        codes[f"{name}_codes"] = unpack(codes[f"{name}_codes"], experiment.bits)
+        codes |= {f"{name}_labels": images.labels, f"{name}_ids": images.ids}
+    return Collection(f"{experiment.method.title}, shipped", experiment, splits, codes, path)
