@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= quick
 
-.PHONY: figures test lint lab html bench clean help
+.PHONY: figures test lint lab course html bench clean help
 help: ## these lines
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -17,8 +17,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 figures: $(VENV)/.installed ## train what is missing, draw every figure and table into figures/
 	$(BIN)/cscelab figures --profile $(PROFILE)
 
-test: $(VENV)/.installed ## unit tests, notebooks, layers
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: $(VENV)/.installed ## unit tests, notebooks, and both in a browser where Chromium is
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -rs
 
 lint: $(VENV)/.installed ## style, types, import layers, stripped notebooks
 	$(BIN)/ruff check .
@@ -30,13 +30,16 @@ lint: $(VENV)/.installed ## style, types, import layers, stripped notebooks
 lab: $(VENV)/.installed ## JupyterLab on the notebooks
 	$(BIN)/cscelab lab
 
-html: $(VENV)/.installed ## the notebooks with outputs, as HTML under build/html
-	$(BIN)/python -m jupyter nbconvert --execute --to html --output-dir build/html notebooks/*.ipynb
+course: $(VENV)/.installed ## every notebook as HTML under build/course: without solutions, and in full
+	$(BIN)/python -m cscelab.course --profile $(PROFILE)
+
+html: course ## the same
 
 bench: $(VENV)/.installed ## speed and memory, as ratios in one run (five minutes), tables and pictures into figures/
 	$(BIN)/python benchmarks/dynamic_sign.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/browser.py
 
 clean: ## remove the environment (data and runs stay)
 	rm -rf $(VENV) build

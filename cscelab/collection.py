@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from cscelab.codes import pack, unpack
-from cscelab.datasets import DataConfig, load_data
+from cscelab.datasets import DataConfig, data_fingerprint, load_data
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.encode import Encoded, encode
 from cscelab.evaluate import evaluate
@@ -23,6 +23,7 @@ from cscelab.methods import HashMethod
 from cscelab.neighbours import Neighbours, name_of, places_by_id, shares_label
 from cscelab.paths import data_root, make_folder
 from cscelab.shipped import ENCODER, load_encoder
+from cscelab.titles import title_of
 
 FOLDER = "collections"  # under the data folder: codes of the shipped encoder, a file a data set
 
@@ -157,7 +158,7 @@ class Collection:
 
 def collection_of(run: Run, splits: Splits | None = None, title: str | None = None) -> Collection:
     """A stored run as a Collection; splits: its data, loaded where not given."""
-    name = run.experiment.method.title if title is None else title
+    name = title_of(run) if title is None else title
     return Collection(name, run.experiment, run.data() if splits is None else splits, run.codes, run)
 
 
@@ -171,7 +172,7 @@ def shipped_collection(
     method, experiment = load_encoder(path)
     data = experiment.data if data is None else data
     splits = load_data(data, root, progress)
-    described = json.dumps([experiment.to_dict()["method"], repr(data)])
+    described = json.dumps([experiment.to_dict()["method"], repr(data), data_fingerprint(data)])
     digest = hashlib.sha256(described.encode() + path.read_bytes()).hexdigest()[:12]
     stored = make_folder((root or data_root()) / FOLDER) / f"{path.stem}-{digest}.npz"
     with FileLock(stored.with_suffix(".lock")):

@@ -60,7 +60,8 @@ def linear_code(name: str, generator: Callable[[], np.ndarray], bits: int, dimen
     return Code(f"{name} [{bits},{dimension},{distance}]", bits, 2**dimension, distance, words)
 
 
-def extended_bch(m: int) -> list[Code]:
+@cache
+def extended_bch(m: int) -> tuple[Code, ...]:
     """Extended BCH codes of 2^m bits: for each dimension the largest designed distance."""
     n, codes = 2**m - 1, dict[int, Code]()
     for designed in range(3, n, 2):
@@ -68,7 +69,7 @@ def extended_bch(m: int) -> list[Code]:
         k = n - len(roots)
         if k > 1:
             codes[k] = linear_code("extended BCH", partial(_bch_generator, m, roots), n + 1, k, designed + 1)
-    return list(codes.values())
+    return tuple(codes.values())
 
 
 # One primitive polynomial for each field GF(2^m), as bits.
@@ -175,14 +176,15 @@ def known_codes(max_bits: int) -> tuple[Code, ...]:
     return tuple(code for code in everything if code.bits <= max_bits)
 
 
-def _plain(bits: int) -> list[Code]:
+@cache
+def _plain(bits: int) -> tuple[Code, ...]:
     """Two words, all of even weight, all there are: what serves two classes, or nearly 2^K."""
     single, ones = np.eye(bits, dtype=np.uint8), np.ones((1, bits), dtype=np.uint8)
     pairs = single[:-1] | single[1:]
     repetition = linear_code("repetition", lambda: ones, bits, 1, bits)
     even = linear_code("even weight", lambda: pairs, bits, bits - 1, 2)
     every = linear_code("all words", lambda: single, bits, bits, 1)
-    return [every] if bits == 1 else [repetition, even, every]
+    return (every,) if bits == 1 else (repetition, even, every)
 
 
 # Shortening builds this many words at most before it keeps a part of them.

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -31,7 +32,8 @@ from cscelab.encode import Encoded, best_device, encode
 from cscelab.evaluate import Report, evaluate
 from cscelab.methods import HashMethod, build
 from cscelab.paths import data_root, make_folder
-from cscelab.train import BEST, LAST, fit, quiet_lightning, weights_of
+from cscelab.train import BEST, LAST, finished_epochs, fit, quiet_lightning, weights_of
+from cscelab.watch import Watch
 
 PARTIAL, LOCK = ".partial", ".lock"  # beside a run's folder while it is trained
 FILES = ("experiment.json", "metrics.json", "history.csv", "codes.npz", "model.safetensors")
@@ -144,31 +146,63 @@ def run(
     root: Path | None = None,
     progress: bool = True,
     retrain: bool = False,
+    watch: Watch | None = None,
 ) -> Run:
     """The stored run of this experiment, or a new one: train, choose on validation, encode, evaluate once, store.
 
     A run that was interrupted goes on from its last epoch. Files are written to a ".partial" folder, renamed when all
-    are there. Raises ValueError or OSError with one sentence for bad input, NotFiniteLossError for a NaN loss.
+    are there. watch: told of every step and epoch that is trained, see `train.fit`. Raises ValueError or OSError with
+    one sentence for bad input, NotFiniteLossError for a NaN loss, TrainingStopped where the watch ends the training.
     """
     if not retrain and (found := find_run(experiment, root)):
         return found
     folder = make_folder(runs_folder(root)) / experiment.folder_name
-    partial = folder.with_name(folder.name + PARTIAL)
-    with FileLock(folder.with_name(folder.name + LOCK)):  # a second caller waits, then finds the run
+    partial = _beside(folder, PARTIAL)
+    with FileLock(_beside(folder, LOCK)):  # a second caller waits, then finds the run
         if not retrain and (found := find_run(experiment, root)):
             return found
         if retrain:
             shutil.rmtree(partial, ignore_errors=True)
-        return _run(experiment, folder, make_folder(partial), root, progress)
+        return _run(experiment, folder, make_folder(partial), root, progress, watch)
 
 
-def _run(experiment: Experiment, folder: Path, partial: Path, root: Path | None, progress: bool) -> Run:
+def unfinished(experiment: Experiment, root: Path | None = None) -> list[dict[str, float]]:
+    """History of an interrupted run, a row for each epoch that `run` need not train again; empty where there is none.
+
+    Raises ValueError where its checkpoint cannot be read.
+    """
+    partial = _beside(runs_folder(root) / experiment.folder_name, PARTIAL)
+    try:
+        return finished_epochs(partial)
+    except (RuntimeError, EOFError, KeyError, UnpicklingError) as error:
+        raise ValueError(f"{partial / LAST} cannot be read; delete the folder {partial} and run again") from error
+
+
+def is_training(experiment: Experiment, root: Path | None = None) -> bool:
+    """Whether this process or another is in `run` with this experiment now."""
+    lock = _beside(runs_folder(root) / experiment.folder_name, LOCK)
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(folder.name + suffix)
+
+
+def _run(
+    experiment: Experiment, folder: Path, partial: Path, root: Path | None, progress: bool, watch: Watch | None
+) -> Run:
     quiet_lightning()
     with _threads(experiment.training.threads):
         started = time.perf_counter()
         splits = load_data(experiment.data, root, progress)
         method = fresh_method(experiment, splits.n_classes)
-        history = fit(method, splits, experiment.training, partial, experiment.seed, progress)
+        history = fit(method, splits, experiment.training, partial, experiment.seed, progress, watch)
         trained = time.perf_counter()
         method.to(best_device())
         query, database = encode(method, splits.query), encode(method, splits.database, progress=progress)

@@ -55,6 +55,26 @@ def margin_loss(
         ValueError: wrong shapes or dtypes, scale <= 0, or elastic margins with multi-hot labels or with
             other than one active margin.
     """
+    logits = margin_logits(cosines, labels, scale, m1, m2, m3, elastic_std, generator, monotone)
+    if not _is_multi_label(cosines, labels):
+        return F.cross_entropy(logits, labels)
+    target = labels.to(logits) / labels.sum(dim=1, keepdim=True).clamp(min=1)
+    return -(target * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
+def margin_logits(
+    cosines: Tensor,
+    labels: Tensor,
+    scale: float = 10.0,
+    m1: float = 1.0,
+    m2: float = 0.0,
+    m3: float = 0.15,
+    elastic_std: float = 0.0,
+    generator: torch.Generator | None = None,
+    monotone: bool = True,
+) -> Tensor:
+    """The exponents of Eq. 12, (B, C): scale * (cos(m1 * theta + m2) - m3) for the true class, scale * cosine for
+    others. Arguments and errors are those of `margin_loss`."""
     multi_label = _is_multi_label(cosines, labels)
     if not scale > 0:
         raise ValueError(f"scale is {scale}, expected a number above 0; the paper has 10")
@@ -63,9 +83,7 @@ def margin_loss(
     if multi_label:
         if elastic_std != 0:
             raise ValueError("elastic margins need one label per image, got multi-hot; set elastic_std to 0")
-        logits = scale * torch.where(labels > 0, _with_margin(cosines, m1, m2, m3, monotone), cosines)
-        target = labels.to(cosines) / labels.sum(dim=1, keepdim=True).clamp(min=1)
-        return -(target * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
+        return scale * torch.where(labels > 0, _with_margin(cosines, m1, m2, m3, monotone), cosines)
 
     noise: Tensor | float = 0.0
     if elastic_std != 0:
@@ -73,7 +91,7 @@ def margin_loss(
         noise = _elastic_noise(cosines, elastic_std, generator)
     true_class = labels[:, None]  # (B,) -> (B, 1)
     true_cosine = _with_margin(cosines.gather(1, true_class), m1, m2, m3, monotone, noise)
-    return F.cross_entropy(scale * cosines.scatter(1, true_class, true_cosine), labels)
+    return scale * cosines.scatter(1, true_class, true_cosine)
 
 
 def center_bce(values: Tensor, image_centers: Tensor) -> Tensor:

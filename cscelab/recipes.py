@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 from cscelab.datasets import DataConfig
 from cscelab.datasets.aviary import Aviary
@@ -173,7 +174,9 @@ def parse_data(
     """
     kind, _, path = text.partition(":")
     if kind == "folder" and path:
-        return Folder(path=path, image_size=image_size or 64, train=train, query=query, database=database)
+        # Absolute, so that a notebook, which runs in another folder, finds the images of a stored run too.
+        whole = str(Path(path).expanduser().resolve())
+        return Folder(path=whole, image_size=image_size or 64, train=train, query=query, database=database)
     if (image_size, train, query, database) != (None, None, None, None):
         raise ValueError(f"sizes were given for {text!r}, but they are for photographs; give --data folder:PATH too")
     drawn = default if isinstance(default, Aviary) else QUICK.data

@@ -23,6 +23,7 @@ from cscelab.datasets.loader import Batches, augment, training_loader
 from cscelab.encode import encode
 from cscelab.evaluate import mean_average_precision
 from cscelab.methods.base import HashMethod
+from cscelab.watch import TellWatch, Watch
 
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 BEST = "best.safetensors"  # weights of the epoch with the best validation mAP
@@ -95,7 +96,7 @@ class LightningHash(L.LightningModule):
         self.sums, self.steps = {}, 0
         self.method.start_epoch(self.current_epoch, self.training_config.epochs)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Any]:
         images, labels = batch
         config = self.training_config
         generator = torch.Generator(images.device)
@@ -108,9 +109,10 @@ class LightningHash(L.LightningModule):
             raise NotFiniteLossError(
                 f"the loss became {float(loss.detach())} at epoch {self.current_epoch + 1}, step {index + 1} ({size})"
             )
-        for name, term in terms.items():
-            self._add(f"loss_{name}", float(term.detach()))
-        return loss
+        told = {name: float(term.detach()) for name, term in terms.items()}
+        for name, value in told.items():
+            self._add(f"loss_{name}", value)
+        return {"loss": loss, "terms": told}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         for name, part in self.method.network.parts().items():
@@ -177,17 +179,32 @@ def weights_of(method: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
 
 
+def finished_epochs(folder: Path) -> list[dict[str, float]]:
+    """The history that `fit` would go on from in this folder: a row for each finished epoch, none to begin anew."""
+    if not _resumes(folder):
+        return []
+    stored = torch.load(folder / LAST, map_location="cpu", weights_only=True, mmap=True)
+    return list(stored["callbacks"][ValidateAndKeepBest.__name__]["history"])
+
+
+def _resumes(folder: Path) -> bool:
+    return (folder / LAST).exists() and (folder / BEST).exists()
+
+
 def fit(
-    method: HashMethod, splits: Splits, training: Training, folder: Path, seed: int = 0, progress: bool = True
-) -> list[dict[str, float]]:
+    method: HashMethod, splits: Splits, training: Training, folder: Path,
+    seed: int = 0, progress: bool = True, watch: Watch | None = None,
+) -> list[dict[str, float]]:  # fmt: skip
     """Trains in place, leaves the best validation epoch's weights in the method, returns one history row an epoch.
 
     folder keeps best.safetensors and last.ckpt; where a last.ckpt lies there, training goes on from it, so that an
-    interrupted call loses at most an epoch. Raises NotFiniteLossError where the loss is NaN or infinite, and
-    KeyboardInterrupt on Ctrl-C.
+    interrupted call loses at most an epoch. watch: called with a `watch.Progress` after every step and every epoch,
+    in this thread; it changes no number. Raises NotFiniteLossError where the loss is NaN or infinite, TrainingStopped
+    where the watch does, and KeyboardInterrupt on Ctrl-C.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keep_best = ValidateAndKeepBest(splits, folder)
+    tell = [TellWatch(watch, lambda: keep_best.history)] if watch else []
     method.to(memory_format=torch.channels_last)  # how the images come; a fifth faster on a CPU
     module = LightningHash(method, training, seed)
     with warnings.catch_warnings():
@@ -204,21 +221,20 @@ def fit(
             callbacks=[
                 keep_best,
                 ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False),
+                *tell,
             ],
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             default_root_dir=folder,
         )
-        last = folder / LAST
-        resumes = last.exists() and (folder / BEST).exists()
         in_main = threading.current_thread() is threading.main_thread()
         on_interrupt = signal.getsignal(signal.SIGINT) if in_main else None
         try:
             trainer.fit(
                 module,
                 training_loader(splits.train, training.batch_size, seed),
-                ckpt_path=last if resumes else None,
+                ckpt_path=folder / LAST if _resumes(folder) else None,
                 weights_only=True,
             )
         except SystemExit:  # how Lightning answers Ctrl-C, after its clean-up

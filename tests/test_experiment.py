@@ -15,14 +15,25 @@ from PIL import Image
 from cscelab import compare, listing, train
 from cscelab.datasets import Folder, folder_fingerprint, load_data
 from cscelab.datasets.loader import SeededShuffle, augment
-from cscelab.experiment import Experiment, Run, find_run, fresh_method, report, run, stored_runs
+from cscelab.experiment import (
+    Experiment,
+    Run,
+    find_run,
+    fresh_method,
+    is_training,
+    report,
+    run,
+    stored_runs,
+    unfinished,
+)
 from cscelab.jobs import distinct, run_all
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import SHIPPED_TRUNK, BackboneConfig
 from cscelab.recipes import PROFILES, RECIPES, TABLE2, TABLE3, parse_data, recipe
 from cscelab.retrieval.bootstrap import difference, interval
 from cscelab.shipped import export_encoder, load_encoder
-from cscelab.train import NotFiniteLossError, Training
+from cscelab.train import NotFiniteLossError, Training, fit
+from cscelab.watch import FirstSteps, TrainingStopped
 
 BEFORE_TRAINING = signal.getsignal(signal.SIGINT)  # a process started in the background ignores it
 SMOKE = recipe("csce", "smoke")
@@ -219,6 +230,81 @@ def test_scenes_train_with_multi_hot_labels(name, root):
     assert labels.ndim == 2
     assert (labels.sum(axis=1) >= 2).all()
     assert 0 < done.metrics["map"] <= 1
+
+
+def drawn_in(folder, root):
+    """A data folder that has the images of another."""
+    drawn = next(root.glob("aviary-*"))
+    os.symlink(drawn, folder / drawn.name)
+    return folder
+
+
+class TestWatch:
+    """Two epochs of two steps: what is told is (epoch, step, finished epochs)."""
+
+    EXPERIMENT = replace(SMOKE, training=replace(SMOKE.training, epochs=2))
+    TOLD = ((1, 1, 0), (1, 2, 0), (1, 2, 1), (2, 1, 1), (2, 2, 1), (2, 2, 2))
+
+    @pytest.fixture(scope="class")
+    def unwatched(self, smoke_run, root, tmp_path_factory):
+        return run(self.EXPERIMENT, root=drawn_in(tmp_path_factory.mktemp("unwatched"), root), progress=False)
+
+    def test_hears_of_every_step_and_every_epoch_and_changes_no_bit(self, unwatched, root, tmp_path):
+        heard = []
+        watched = run(self.EXPERIMENT, root=drawn_in(tmp_path, root), progress=False, watch=heard.append)
+        assert tuple((p.epoch, p.step, len(p.history)) for p in heard) == self.TOLD
+        assert {(p.epochs, p.steps) for p in heard} == {(2, 2)}
+        assert [p.at for p in heard] == [0.5, 1.0, 1.0, 1.5, 2.0, 2.0]
+        seconds = [p.seconds for p in heard]
+        assert seconds == sorted(seconds)
+        first = [p.terms["metric"] for p in heard[:2]]
+        assert watched.history[0]["loss_metric"] == pytest.approx(sum(first) / 2)
+        assert [row["epoch"] for row in heard[-1].history] == [1, 2]
+        for name, array in unwatched.codes.items():
+            np.testing.assert_array_equal(array, watched.codes[name])
+        unheard = run(self.EXPERIMENT, root=tmp_path, progress=False, watch=lambda _: pytest.fail("trained again"))
+        assert unheard.folder == watched.folder
+
+    @pytest.mark.parametrize("place", [(1, 1, 0), (1, 2, 1), (2, 1, 1), (2, 2, 2)])
+    def test_stopped_anywhere_it_goes_on_to_the_same_bits(self, unwatched, root, tmp_path, place):
+        here = drawn_in(tmp_path, root)
+
+        def stop(progress):
+            if (progress.epoch, progress.step, len(progress.history)) == place:
+                raise TrainingStopped
+
+        epoch, step, kept = place
+        goes_on = f"goes on after epoch {kept}" if kept else "begins again"
+        sentence = f"stopped in epoch {epoch} of 2 after step {step} of 2; the same call {goes_on}$"
+        with pytest.raises(TrainingStopped, match=sentence):
+            run(self.EXPERIMENT, root=here, progress=False, watch=stop)
+        assert find_run(self.EXPERIMENT, here) is None
+        assert [row["epoch"] for row in unfinished(self.EXPERIMENT, here)] == list(range(1, kept + 1))
+        resumed = run(self.EXPERIMENT, root=here, progress=False)
+        assert [row["epoch"] for row in resumed.history] == [1, 2]
+        for name, array in unwatched.codes.items():
+            np.testing.assert_array_equal(array, resumed.codes[name])
+        assert unfinished(self.EXPERIMENT, here) == []
+
+    def test_the_first_steps_alone(self, unwatched, root, tmp_path):
+        first, splits = FirstSteps(3), load_data(SMOKE.data, root, progress=False)
+        with pytest.raises(TrainingStopped, match="stopped in epoch 2 of 2 after step 1 of 2"):
+            fit(fresh_method(SMOKE, 4), splits, self.EXPERIMENT.training, tmp_path, progress=False, watch=first)
+        assert [(p.epoch, p.step) for p in first.heard] == [(1, 1), (1, 2), (2, 1)]
+        assert first.heard[2].history[0]["loss_metric"] == unwatched.history[0]["loss_metric"]
+        with pytest.raises(ValueError, match="0 steps were asked for; give at least 1"):
+            FirstSteps(0)
+
+    def test_what_a_watch_raises_by_mistake_is_raised_as_it_is(self, smoke_run, root, tmp_path):
+        with pytest.raises(ZeroDivisionError):
+            run(self.EXPERIMENT, root=drawn_in(tmp_path, root), progress=False, watch=lambda _: 1 / 0)
+
+    def test_is_training_while_it_trains_and_not_after(self, smoke_run, root, tmp_path):
+        here, while_training = drawn_in(tmp_path, root), set()
+        assert not is_training(SMOKE, here)
+        run(SMOKE, root=here, progress=False, watch=lambda _: while_training.add(is_training(SMOKE, here)))
+        assert while_training == {True}
+        assert not is_training(SMOKE, here)
 
 
 class TestJobs:

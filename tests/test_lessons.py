@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgba
 
-from cscelab.centers import center_report, hash_centers
+from cscelab.centers import hash_centers
 from cscelab.codes import pack
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import ImageSet, Splits
@@ -17,8 +17,6 @@ from cscelab.figures.exercises import check
 from cscelab.figures.lessons import (
     MINUS,
     PLUS,
-    center_figure,
-    decoding_figure,
     dynamic_sign_figure,
     gradient_figure,
     threshold_population,
@@ -187,19 +185,6 @@ class TestThresholds:
 
 
 class TestFigures:
-    def test_histogram_counts_every_pair_once(self):
-        centers = hash_centers(32, 16, "hadamard")
-        _, histogram = center_figure(centers).axes
-        heights = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in histogram.patches}
-        assert {at: n for at, n in heights.items() if n} == {8: 32 * 31 / 2 - 16, 16: 16}  # 16 pairs of complements
-        labels = [line.get_label() for line in histogram.lines]
-        assert labels == ["smallest here: 8", f"bound on the smallest: {center_report(centers).upper_bound}"]
-
-    def test_decoding_curves_show_what_was_measured(self):
-        (axes,) = decoding_figure({"a": {0.0: 0.0, 0.5: 0.75}, "b": {0.0: 0.1}}).axes
-        assert axes.lines[0].get_xydata().tolist() == [[0.0, 0.0], [0.5, 0.75]]
-        assert axes.lines[0].get_linestyle() != axes.lines[1].get_linestyle()
-
     def test_bars_take_the_dynamic_sign_and_changes_are_boxed(self):
         (axes,) = dynamic_sign_figure([0.9, 0.8, 0.05, -0.7], 0.1).axes
         bars = axes.patches[:4]

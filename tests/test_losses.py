@@ -11,6 +11,7 @@ from cscelab.losses import (
     balance_loss,
     center_bce,
     cosines,
+    margin_logits,
     margin_loss,
     quantization_loss,
     released_values,
@@ -211,6 +212,24 @@ def test_gradients_reach_codes_only_as_given():
     quantization_loss(values, codes).backward()
     torch.testing.assert_close(values.grad, (values - codes).detach() * 2 / 12)
     torch.testing.assert_close(codes.grad, -values.grad)
+
+
+def test_margin_logits_by_hand():
+    cosine, label = torch.tensor([[0.5, -0.2, 0.1]]), torch.tensor([0])
+    torch.testing.assert_close(margin_logits(cosine, label), torch.tensor([[3.5, -2.0, 1.0]]))
+    # ArcFace: 60 degrees and 30 more
+    turned = margin_logits(cosine, label, scale=2, m2=math.pi / 6, m3=0)
+    torch.testing.assert_close(turned, torch.tensor([[0.0, -0.4, 0.2]]))
+    both = margin_logits(cosine, torch.tensor([[1, 0, 1]]))
+    torch.testing.assert_close(both, torch.tensor([[3.5, -2.0, -0.5]]))
+
+
+def test_margin_loss_is_the_cross_entropy_of_its_logits():
+    cosine, labels = draw_cosines(), draw_labels()
+    for margins in MARGINS.values():
+        logits = margin_logits(cosine, labels, 7.0, **margins)
+        expected = -torch.log_softmax(logits, dim=1)[torch.arange(12), labels].mean()
+        torch.testing.assert_close(margin_loss(cosine, labels, 7.0, **margins), expected)
 
 
 def test_balance_loss_by_hand():

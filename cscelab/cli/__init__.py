@@ -26,6 +26,7 @@ COMMANDS = {
     "recipes": experiments.list_recipes,
     "runs": experiments.runs,
     "lab": tools.lab,
+    "app": tools.app,
     "doctor": tools.doctor,
     "pretrain": experiments.pretrain,
 }

@@ -1,4 +1,4 @@
-"""Commands about this machine: JupyterLab, and what is installed."""
+"""Commands about this machine: JupyterLab, the app, and what is installed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ def lab(port: int = 8888, browser: bool = True) -> None:
     from cscelab import lab as jupyter
 
     sys.exit(jupyter.launch(port, browser))
+
+
+def app(port: int = 8866, host: str = "127.0.0.1", browser: bool = True, preheat: bool = True) -> None:
+    """Browse queries in a web page, without notebooks.
+
+    Args:
+        port: where it listens.
+        host: on which address; any but this machine's own, as 0.0.0.0, lets others in who have the token.
+        browser: open a browser window.
+        preheat: keep a process ready, so that a page opens at once; it takes as much memory as an open page.
+    """
+    from cscelab import app as page
+
+    page.launch(port, host, browser, preheat)
 
 
 def doctor() -> None:

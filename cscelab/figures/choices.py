@@ -9,6 +9,7 @@ import numpy as np
 from cscelab.datasets.base import ImageSet
 from cscelab.experiment import Run
 from cscelab.neighbours import nearest
+from cscelab.titles import title_of as title_of  # also found here, beside its users
 
 RULES = ("small target", "hardest", "median", "easiest", "AP difference")
 
@@ -136,11 +137,3 @@ def check_pair(run: Run, other: Run) -> tuple[str, str]:
             f"{run.experiment.name} and {other.experiment.name} have different queries; compare runs on the same data"
         )
     return title_of(run), title_of(other)
-
-
-def title_of(run: Run) -> str:
-    """Method as figures write it; the lesser structures of Table 2 by the names of their rows."""
-    structure = getattr(run.experiment.method, "structure", "aie")
-    if structure == "aie":
-        return run.experiment.method.title
-    return "Baseline" if structure == "baseline" else f"Baseline + {structure}"

@@ -10,18 +10,15 @@ from matplotlib.figure import Figure
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.experiment import Run
 from cscelab.figures.choices import Choice, check_pair, pick_cases, pick_query, title_of
+from cscelab.figures.hits import GAP, TEXT, Hits, hits_of
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
 from cscelab.figures.provenance import describe_data, mark_smoke
-from cscelab.figures.style import BLUE, GREY, styled, verdict
-from cscelab.neighbours import Neighbours, name_of, retrieve
+from cscelab.figures.style import BLUE, GREY, styled
+from cscelab.neighbours import name_of, retrieve
 
 WIDTH = 10.0  # inches: shown 1000 pixels wide, type of 7.5 points is 10 pixels high
 HEAD = 0.34  # height of a heading
-SMALL = 7.5  # points, under the images
-TEXT = 9.0
 MARGIN = 0.12
-GAP = 0.07
-NAME_LINES = 4  # "rufous-breasted heather kingfisher" under an image of 0.7 inches
 
 
 @dataclass(frozen=True)
@@ -105,12 +102,10 @@ def two_cases(run: Run, baseline: Run, splits: Splits | None = None, k: int = 5)
 
 @dataclass(frozen=True)
 class _Row:
-    """One method's results: what stands before them, what was found, and the wrapped class names under them."""
+    """One method's results and what stands before them."""
 
     label: str
-    found: Neighbours
-    names: list[list[str]]
-    height: float
+    hits: Hits
 
 
 @dataclass(frozen=True)
@@ -149,15 +144,12 @@ class _Frame:
         query = self.splits.query
         name = wrap(name_of(query.labels[query_row], self.splits.class_names), self.query_side, TEXT, bold=True)
         query_height = self.query_side + (len(name) * TEXT) * LINE * POINT + 0.15
-        return _Block(query_row, name, rows, max(query_height, sum(row.height for row in rows)))
+        return _Block(query_row, name, rows, max(query_height, sum(row.hits.height for row in rows)))
 
     def _row(self, query_row: int, run: Run) -> _Row:
         found = retrieve(run, query_row, self.k)
-        labels = self.splits.database.labels[found.rows]
-        names = [wrap(name_of(label, self.splits.class_names), self.side, SMALL, NAME_LINES) for label in labels]
-        text_height = (TEXT + max(map(len, names)) * SMALL) * LINE * POINT
         label = "\n".join(wrap(title_of(run), self.label_width, TEXT, bold=True))
-        return _Row(label, found, names, self.side + text_height + 0.14)
+        return _Row(label, hits_of(found, self.splits.database, self.splits.class_names, self.side))
 
     def draw(self, sheet: Mosaic, y: float, block: _Block) -> None:
         """The block with its top at y."""
@@ -168,16 +160,5 @@ class _Frame:
         for results in block.rows:
             at = self.left - GAP, y + self.side / 2
             sheet.text(*at, results.label, TEXT, ha="right", va="center", weight="bold")
-            self._draw_results(sheet, y, results)
-            y += results.height
-
-    def _draw_results(self, sheet: Mosaic, y: float, results: _Row) -> None:
-        """Each result with a frame, a mark, its distance and its class."""
-        x, images = self.left, self.splits.database.images
-        for row, distance, is_right, name in zip(*results.found, results.names, strict=True):
-            colour, mark, line = verdict(bool(is_right))
-            sheet.picture(x, y, self.side, images[row], edge=colour, line=line)
-            below = y + self.side + 0.05
-            sheet.text(x, below, f"{mark} d={distance}", TEXT, color=colour, weight="bold")
-            sheet.text(x, below + TEXT * LINE * POINT, "\n".join(name), SMALL)
-            x += self.side + GAP
+            results.hits.draw(sheet, self.left, y)
+            y += results.hits.height

@@ -1,4 +1,4 @@
-"""Figures that only the notebooks need: centers and their distances, the dynamic sign's band, what thresholds do."""
+"""Figures that only the notebooks need: the dynamic sign's band, what thresholds do, gradients by part."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
 
-from cscelab.centers import center_report
-from cscelab.codes import hamming_distance
 from cscelab.dsf import band, dynamic_sign, sign
 from cscelab.experiment import Run
 from cscelab.figures.curves import looks
@@ -24,57 +20,6 @@ from cscelab.figures.style import BLUE, GREY, ORANGE, VERMILION, YELLOW, new_fig
 
 PLUS, MINUS = BLUE, ORANGE  # +1 is dark, -1 is light, for those who see no colours
 BARS = 40  # of a histogram
-
-
-@styled()
-def center_figure(centers: Tensor, title: str = "") -> Figure:
-    """Centers (C, K) as a matrix of signs, and how many pairs lie at each Hamming distance."""
-    report, signs = center_report(centers), centers.numpy()
-    figure = new_figure(10, 4.2, layout="constrained")
-    matrix, histogram = figure.subplots(1, 2)
-    matrix.imshow(
-        signs,
-        cmap=ListedColormap([to_rgb(tint(MINUS, 0.45)), to_rgb(PLUS)]),
-        vmin=-1,
-        vmax=1,
-        aspect="auto",
-        interpolation="nearest",
-    )
-    matrix.grid(visible=False)
-    matrix.set(title=title or f"{report.n_classes} centers of {report.bits} bits", xlabel="bit", ylabel="class")
-    for axis in (matrix.xaxis, matrix.yaxis, histogram.xaxis):
-        axis.set_major_locator(MaxNLocator(8, integer=True))
-    keys = [Patch(color=PLUS, label="+1"), Patch(color=tint(MINUS, 0.45), label="−1")]
-    figure.legend(handles=keys, loc="outside lower left", ncols=2)
-
-    upper = np.triu_indices(report.n_classes, k=1)
-    counts = np.bincount(hamming_distance(centers, centers).numpy()[upper], minlength=report.bits + 1)
-    histogram.bar(range(report.bits + 1), counts, color=GREY, width=0.8)
-    for at, name, colour, line in (
-        (report.min_distance, "smallest here", VERMILION, "--"),
-        (report.upper_bound, "bound on the smallest", BLUE, ":"),
-    ):
-        histogram.axvline(at, color=colour, ls=line, label=f"{name}: {at}")
-    histogram.set(title="Distances of all pairs", xlabel="Hamming distance (bits)", ylabel="pairs of classes")
-    figure.legend(handles=histogram.get_legend_handles_labels()[0], loc="outside lower right", ncols=2)
-    return figure
-
-
-@styled()
-def decoding_figure(errors: Mapping[str, Mapping[float, float]]) -> Figure:
-    """Share of codes decoded to a wrong class by the probability that a bit flips; name -> `trials.decoding_errors`."""
-    figure = new_figure(7.5, 4.2, layout="constrained")
-    axes = figure.subplots()
-    for (name, by_share), look in zip(errors.items(), looks(), strict=False):
-        axes.plot(list(by_share), list(by_share.values()), label=name, **look)
-    axes.set(
-        title="What distance buys: decoding to the nearest center",
-        xlabel="probability that a bit is wrong",
-        ylabel="share decoded to a wrong class",
-        ylim=(-0.02, 1.02),
-    )
-    axes.legend(loc="upper left")
-    return figure
 
 
 @styled()

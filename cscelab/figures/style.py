@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from html import escape
 from io import BytesIO
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import matplotlib
@@ -33,6 +34,7 @@ RIGHT, RIGHT_MARK, RIGHT_LINE = GREEN, "✓", "-"
 WRONG, WRONG_MARK, WRONG_LINE = VERMILION, "✗", "--"
 
 DPI = 150
+DRAWING = RLock()
 MOST_TEXTS = 12  # of a mosaic, in its alt text
 LARGE_PNG = 1_500_000  # bytes before hard compression; figures are committed
 # Any: matplotlib types the keys of such a dict in some versions and not in others.
@@ -69,8 +71,12 @@ STYLE: Any = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The style for a `with` block, or as `@styled()` for one function; matplotlib's settings come back afterwards."""
-    with matplotlib.rc_context(STYLE):
+    """The style for a `with` block, or as `@styled()` for one function; matplotlib's settings come back afterwards.
+
+    Those settings are one set a process, and JupyterLab runs widgets' callbacks in a thread beside the cells': one
+    thread draws at a time.
+    """
+    with DRAWING, matplotlib.rc_context(STYLE):
         yield
 
 
@@ -92,8 +98,8 @@ class Picture(Figure):
 def shown(figure: Figure) -> dict[str, str]:
     """A figure as Jupyter's display data: an HTML image, since JupyterLab gives bare PNGs no alt text, and the PNG."""
     buffer = BytesIO()
-    with styled():
-        figure.savefig(buffer, format="png", dpi=figure.dpi)
+    with styled():  # little compression: a widget's picture is looked at once, and packing it takes longer than sending
+        figure.savefig(buffer, format="png", dpi=figure.dpi, pil_kwargs={"compress_level": 1})
     png = b64encode(buffer.getvalue()).decode("ascii")
     alt = alt_text(figure)
     html = f'<img alt="{escape(alt)}" src="data:image/png;base64,{png}" style="max-width:100%;background:white">'
@@ -118,10 +124,7 @@ def alt_text(figure: Figure) -> str:
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty Figure of width x height inches; nothing to close, headless, safe to make in any thread.
-
-    Matplotlib's settings are one per process, so `styled()` itself should be entered by one thread at a time.
-    """
+    """An empty Figure of width x height inches; nothing to close, headless, safe to make in any thread."""
     return Picture(figsize=(width, height), **options)
 
 

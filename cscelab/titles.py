@@ -1,0 +1,100 @@
+"""What runs and data sets are called where people choose among them: short, and never the same for two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cscelab.compare import differences
+from cscelab.datasets import Aviary, DataConfig, Folder
+from cscelab.experiment import Run
+from cscelab.methods.base import MethodConfig
+from cscelab.methods.csce import CSCEConfig
+from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, TABLE3, recipe
+
+K = TypeVar("K", bound=Hashable)
+SIZES = ("train", "validation", "query", "database")
+# The settings in which the rows of Table 3 differ.
+LOSS = [f.name for f in fields(CSCE) if len({getattr(row, f.name) for row in TABLE3.values()}) > 1]
+
+
+def title_of(run: Run) -> str:
+    """Method as figures write it; the lesser structures of Table 2 by the names of their rows."""
+    structure = getattr(run.experiment.method, "structure", "aie")
+    if structure == "aie":
+        return run.experiment.method.title
+    return "Baseline" if structure == "baseline" else f"Baseline + {structure}"
+
+
+def loss_of(method: MethodConfig) -> str:
+    """The row of Table 3 whose loss this is; "" for CSCE-Net's own, for other losses and for other methods."""
+    if not isinstance(method, CSCEConfig):
+        return ""
+    rows = (row for row, of in TABLE3.items() if all(getattr(method, name) == getattr(of, name) for name in LOSS))
+    row = next(rows, "")
+    return "" if row and TABLE3[row] == CSCE else row
+
+
+def method_titles(runs: Sequence[Run]) -> list[str]:
+    """A title for each run on one data set: `title_of`; where runs that differ in more than bits would share one, the
+    loss, then other settings, then the seed are added, each only where it is not the usual one."""
+    keys = [replace(run.experiment, name="", bits=1) for run in runs]
+    first = {key: run for run, key in reversed(list(zip(runs, keys, strict=True)))}
+    titles = {key: title_of(first[key]) for key in dict.fromkeys(keys)}
+    usual = {(e.method, e.training) for p in PROFILES for name in METHODS_BY_RECIPE for e in [recipe(name, p)]}
+
+    def settings(same: Sequence[Any]) -> list[str]:
+        reference = next((i for i, key in enumerate(same) if (key.method, key.training) in usual), 0)
+        table = differences([Run(key, Path()) for key in same])
+        return _changed({name: values for name, values in table.items() if name != "seed"}, reference, len(same))
+
+    tell_apart(titles, lambda same: [loss_of(key.method) for key in same])
+    tell_apart(titles, settings)
+    tell_apart(titles, lambda same: [f"seed {key.seed}" if key.seed else "" for key in same])
+    return [titles[key] for key in keys]
+
+
+def data_titles(data: Mapping[DataConfig, int | None]) -> dict[DataConfig, str]:
+    """Data set -> title; data: to the number of classes, None where it is not known.
+
+    Where two would share one, what differs from the first is added.
+    """
+    titles = {config: _data_title(config, n_classes) for config, n_classes in data.items()}
+
+    def settings(same: Sequence[Any]) -> list[str]:
+        names = dict.fromkeys(f.name for config in same for f in fields(config))
+        return _changed({name: [getattr(config, name, None) for config in same] for name in names}, 0, len(same))
+
+    tell_apart(titles, settings)
+    return titles
+
+
+def tell_apart(titles: dict[K, str], words_for: Callable[[Sequence[K]], Sequence[str]]) -> None:
+    """Adds words to the titles that several things share; words_for: those things -> words for each, "" for none."""
+    for title in dict.fromkeys(titles.values()):
+        same = [key for key, value in titles.items() if value == title]
+        words = words_for(same) if len(same) > 1 else []
+        if len(set(words)) > 1:
+            titles |= {key: f"{title}, {word}" for key, word in zip(same, words, strict=True) if word}
+
+
+def _data_title(data: DataConfig, n_classes: int | None) -> str:
+    if isinstance(data, Aviary):
+        return f"Aviary{' scenes' if data.scenes else ''}, {data.n_classes} species"
+    name = Path(data.path if isinstance(data, Folder) else data.root).name
+    classes = "" if n_classes is None else f", {n_classes} classes"
+    return f"{name}{classes}, {data.image_size} px"
+
+
+def _changed(table: Mapping[str, Sequence[Any]], reference: int, count: int) -> list[str]:
+    """Setting -> value for each of `count` things; the settings of each that are not the reference's, in words."""
+    return [
+        ", ".join(_setting(name, values[i]) for name, values in table.items() if values[i] != values[reference])
+        for i in range(count)
+    ]
+
+
+def _setting(name: str, value: Any) -> str:
+    return f"{value:,} {name}" if name in SIZES and isinstance(value, int) else f"{name.split('.')[-1]}={value}"
