@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock
@@ -57,7 +58,6 @@ class Collection:
     splits: Splits
     codes: Mapping[str, np.ndarray]
     source: Run | Path
-    _cache: dict[str, HashMethod] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def bits(self) -> int:
@@ -176,19 +176,33 @@ def shipped_collection(
     digest = hashlib.sha256(described.encode() + path.read_bytes()).hexdigest()[:12]
     stored = make_folder((root or data_root()) / FOLDER) / f"{path.stem}-{digest}.npz"
     with FileLock(stored.with_suffix(".lock")):
-        if not stored.is_file():
-            arrays: dict[str, np.ndarray] = {}
-            for name, images in (("query", splits.query), ("database", splits.database)):
-                part = encode(method, images, progress=progress)
-                arrays |= {f"{name}_codes": part.codes, f"{name}_values": part.values}
-                if part.thresholds is not None:
-                    arrays[f"{name}_thresholds"] = part.thresholds
+        codes = _stored_codes(stored)
+        if codes is None:
+            codes = _coded(method, splits, progress)
             temporary = stored.with_name(stored.name + ".tmp.npz")
-            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+            np.savez(temporary, **codes)  # type: ignore[arg-type]
             temporary.replace(stored)
-    with np.load(stored, allow_pickle=False) as arrays_file:
-        codes = {name: arrays_file[name] for name in arrays_file.files}
     for name, images in (("query", splits.query), ("database", splits.database)):
         codes[f"{name}_codes"] = unpack(codes[f"{name}_codes"], experiment.bits)
         codes |= {f"{name}_labels": images.labels, f"{name}_ids": images.ids}
     return Collection(f"{experiment.method.title}, shipped", experiment, splits, codes, path)
+
+
+def _coded(method: HashMethod, splits: Splits, progress: bool) -> dict[str, np.ndarray]:
+    """Packed codes, values and thresholds of queries and database."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, images in (("query", splits.query), ("database", splits.database)):
+        part = encode(method, images, progress=progress)
+        arrays |= {f"{name}_codes": part.codes, f"{name}_values": part.values}
+        if part.thresholds is not None:
+            arrays[f"{name}_thresholds"] = part.thresholds
+    return arrays
+
+
+def _stored_codes(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a file, or None where there is none that can be read: codes are made again in four seconds."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, BadZipFile):
+        return None

@@ -183,6 +183,16 @@ def test_codes_are_made_once_for_a_data_set(shipped, root, monkeypatch):
     assert len(list((root / FOLDER).glob("*.npz"))) == 1
 
 
+def test_a_damaged_file_of_codes_is_made_again(shipped, root):
+    (stored,) = [path for path in (root / FOLDER).glob("*.npz") if path.stat().st_size]
+    whole = stored.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"no codes"):
+        stored.write_bytes(damaged)
+        again = shipped_collection(DATA, root)
+        assert (again.codes["database_codes"] == shipped.codes["database_codes"]).all()
+        assert stored.read_bytes() == whole
+
+
 def test_other_data_and_changed_files_are_coded_anew(shipped, root, monkeypatch):
     other = shipped_collection(replace(DATA, seed=1), root)
     assert not np.array_equal(other.codes["query_values"], shipped.codes["query_values"])

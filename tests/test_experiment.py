@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -412,3 +413,22 @@ class TestLoader:
         offsets = {int(image[0, 8, 8]) for image in out}
         assert offsets == {5, 6, 7, 8, 9, 10}  # 8 moved by up to 2, or its mirror image 7
         assert torch.equal(augment(images, torch.Generator().manual_seed(0), flip=False, shift=0), images)
+
+
+def test_models_built_in_other_threads_do_not_change_the_first_weights():
+    """torch has one generator a process; a widget that opens a model while another trains must not draw from it."""
+    other, stop = replace(SMOKE, seed=1), threading.Event()
+    alone = fresh_method(SMOKE, 4).state_dict()
+
+    def build() -> None:
+        while not stop.is_set():
+            fresh_method(other, 4)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    try:
+        built = [fresh_method(SMOKE, 4).state_dict() for _ in range(10)]
+    finally:
+        stop.set()
+        thread.join()
+    assert all(torch.equal(alone[name], weights[name]) for weights in built for name in alone)

@@ -2,16 +2,18 @@
 
 from base64 import b64decode
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ipywidgets import HBox, Output, VBox
 from PIL import Image
 
+from cscelab.centers import hash_centers
 from cscelab.figures.style import new_figure
 from cscelab.figures.ties import Arrangement, Trail, ties_figure
 from cscelab.retrieval.sorters import pair_up
-from cscelab.widgets import checked, outputs_in, redraw
+from cscelab.widgets import attempt, checked, outputs_in, redraw
 from cscelab.widgets import ties as tie_widget
 from cscelab.widgets.ties import SEEDS, tie_shuffler
 
@@ -112,6 +114,28 @@ def test_errors_that_jupyter_wrote_are_raised_at_any_depth():
     output.outputs = ({"output_type": "stream", "name": "stdout", "text": "before"}, jupyter)
     with pytest.raises(RuntimeError, match="KeyError: 'k'.*\nTraceback$"):
         checked(deep)
+
+
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        (lambda: hash_centers(10, 48, "published"), "display_data"),  # a sentence of ours
+        (lambda: Path("no/such/file").read_bytes(), "display_data"),
+        (lambda: np.zeros(2) + np.zeros(3), "error"),  # ValueErrors too, but of a bug
+        (lambda: np.zeros(4).reshape(3), "error"),
+        (lambda: int("seven"), "error"),
+    ],
+)
+def test_mistakes_are_told_and_bugs_are_raised(action, kind):
+    output = Output()
+    assert not attempt(output, action)
+    assert [part["output_type"] for part in output.outputs] == [kind]
+    if kind == "error":
+        with pytest.raises(RuntimeError, match="ValueError"):
+            checked(output)
+    else:
+        assert checked(output) is output
+        assert "Traceback" not in output.outputs[0]["data"]["text/plain"]
 
 
 def test_redraw_replaces_what_was_there():

@@ -62,7 +62,7 @@ class CenterExplorer(VBox):
             self._say("")  # the sentence stands where the picture would be
 
     def _make(self) -> None:
-        self.centers = _made(self.n_classes.value, self.bits.value, self.kind.value, self.seed.value)
+        self.centers = _made(self.n_classes.value, self.bits.value, self.kind.value, self.seed.value).clone()
 
     def _say(self, sentence: str) -> None:
         self.status.value = f'<span role="status">{escape(sentence)}</span>'

@@ -10,6 +10,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from html import escape
+from pathlib import Path
 from typing import TypeVar
 
 from ipywidgets import Box, Output, Widget
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 from cscelab.figures.style import shown
 
 W = TypeVar("W", bound=Widget)
+PACKAGE = Path(__file__).resolve().parent.parent
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # a terminal's, in a traceback that Jupyter wrote
 
 
@@ -33,17 +35,28 @@ def redraw(output: Output, draw: Callable[[], Figure]) -> None:
 
 
 def attempt(output: Output, action: Callable[[], object]) -> bool:
-    """Runs a callback's work; whether it went well. Nothing is lost where it does not: a user's mistake (ValueError,
-    OSError) becomes its one sentence in the Output, anything else an error output, which `checked` raises."""
+    """Runs a callback's work; whether it went well. Nothing is lost where it does not: a user's mistake becomes its one
+    sentence in the Output, anything else an error output, which `checked` raises."""
     try:
         action()
-    except (ValueError, OSError) as error:
-        say(output, str(error))
-        return False
     except Exception as error:
-        fail(output, error)
+        if is_mistake(error):
+            say(output, str(error))
+        else:
+            fail(output, error)
         return False
     return True
+
+
+def is_mistake(error: Exception) -> bool:
+    """Whether an exception is a sentence for the person: an OSError, or a ValueError that cscelab itself raised.
+
+    NumPy and Matplotlib report most bugs as ValueErrors too, but not by a `raise` in our own files.
+    """
+    if not isinstance(error, ValueError):
+        return isinstance(error, OSError)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Path(last.filename).is_relative_to(PACKAGE) and (last.line or "").startswith("raise")
 
 
 def fail(output: Output, error: Exception) -> None:
