@@ -17,7 +17,10 @@ from cscelab.ports import address, is_local, require, require_free
 
 PORT, HOST = 8866, "127.0.0.1"
 NOTEBOOK = "browser.ipynb"
-SOURCE = "from cscelab.widgets import QueryBrowser, checked\n\nchecked(QueryBrowser())"
+SOURCE = """from cscelab.widgets import checked
+from cscelab.widgets.browser_page import BrowserPage
+
+checked(BrowserPage())"""
 REFUSED = "Not without the token: open the address that `cscelab app` printed, it ends in ?token=..."
 ELSEWHERE = re.compile(r'<link[^>]+href="https?://[^>]*>\s*')  # the template's icons, from a server on the internet
 
@@ -43,7 +46,8 @@ def launch(port: int = PORT, host: str = HOST, browser: bool = True, preheat: bo
 
 
 def write_notebook(path: Path) -> None:
-    """The notebook behind the page: the widget, in the folder from which the app was started, titled "cscelab"."""
+    """The notebook behind the page: the browser with its words explained, in the folder from which the app was
+    started, titled "cscelab"."""
     import nbformat
 
     source = f"import os\n\nos.chdir({os.getcwd()!r})\n{SOURCE}"

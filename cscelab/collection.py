@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from cscelab.paths import data_root, make_folder
 from cscelab.shipped import ENCODER, load_encoder
 from cscelab.titles import title_of
 
+COMPARED = 16  # images of each split, evenly spread
 FOLDER = "collections"  # under the data folder: codes of the shipped encoder, a file a data set
 
 
@@ -186,6 +187,29 @@ def shipped_collection(
         codes[f"{name}_codes"] = unpack(codes[f"{name}_codes"], experiment.bits)
         codes |= {f"{name}_labels": images.labels, f"{name}_ids": images.ids}
     return Collection(f"{experiment.method.title}, shipped", experiment, splits, codes, path)
+
+
+def check_same_images(collections: Sequence[Collection]) -> None:
+    """Raises ValueError where there is none, or where a row means another image in another collection.
+
+    Ids, labels, and pixels of COMPARED images of each split are looked at: drawn birds of two seeds share their ids.
+    """
+    if not collections:
+        raise ValueError("no collection was given; give one or two")
+    first = collections[0]
+    for other in collections[1:]:
+        parts = [[getattr(each.splits, name) for each in (first, other)] for name in ("query", "database")]
+        if first.class_names != other.class_names or not all(_same(one, two) for one, two in parts):
+            raise ValueError(f"{first.title} and {other.title} hold different images; choose methods of one data set")
+
+
+def _same(one: ImageSet, two: ImageSet) -> bool:
+    if one is two:
+        return True
+    if not (np.array_equal(one.ids, two.ids) and np.array_equal(one.labels, two.labels)):
+        return False
+    rows = np.unique(np.linspace(0, len(one) - 1, COMPARED).astype(int))
+    return np.array_equal(one.images[rows], two.images[rows])
 
 
 def _coded(method: HashMethod, splits: Splits, progress: bool) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from cscelab.experiment import LOCK, PARTIAL, Run, runs_folder, stored_runs
+from cscelab.methods.base import MethodConfig
+from cscelab.methods.csce import CSCEConfig
 from cscelab.retrieval.bootstrap import Interval, difference, interval, require_same_queries
 
 
@@ -31,12 +34,22 @@ def find_stored(text: str, root: Path | None = None) -> Run:
     )
 
 
-def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Settings in which the experiments differ: dotted name -> value in each run, None where it has no such setting."""
-    flat = [_flatten(run.experiment.to_dict()) for run in runs]
+def differences(runs: Sequence[Run], resolved: bool = False) -> dict[str, list[Any]]:
+    """Settings in which the experiments differ: dotted name -> value in each run, None where it has no such setting.
+
+    resolved: what a setting left to its variant (None) comes to is shown in its place.
+    """
+    experiments = [run.experiment for run in runs]
+    if resolved:
+        experiments = [replace(one, method=_resolved(one.method)) for one in experiments]
+    flat = [_flatten(experiment.to_dict()) for experiment in experiments]
     names = sorted({name for settings in flat for name in settings} - {"name"})
     table = {name: [settings.get(name) for settings in flat] for name in names}
     return {name: values for name, values in table.items() if any(value != values[0] for value in values)}
+
+
+def _resolved(method: MethodConfig) -> MethodConfig:
+    return method.resolved() if isinstance(method, CSCEConfig) else method
 
 
 def _flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,7 +3,8 @@
 `make course`, or `python -m cscelab.course --profile quick`, writes into build/course:
 
     index.html    questions, minutes, links to both versions, the learning map
-    student/      notebooks without solutions, as .ipynb and as HTML with outputs; the glossary; an index of its own
+    student/      notebooks without solutions, as .ipynb and as HTML with outputs; the glossary as Markdown and as
+                  HTML; an index of its own
     full/         HTML with solutions folded; the glossary and the instructor guide
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ CELL_SECONDS = 3600  # the first cell may train what is missing
 GLOSSARY, GUIDE = "GLOSSARY.md", "INSTRUCTOR.md"
 TITLES = {GLOSSARY: "Glossary", GUIDE: "Instructor guide"}
 STUDENT, FULL = "student", "full"
+FOR_TEACHERS = {"solution", "teacher"}  # tags of cells that students do not get
+LINK = re.compile(r"(?<!!)\[(?P<words>[^\]\n]+)\]\((?![a-z]+:|#)(?P<file>[^)\s#]+\.\w+)[^)\n]*\)")
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,35 @@ def describe(notebook: nbformat.NotebookNode) -> Described:
     return Described(*(match[1].strip() for match in found.values() if match))
 
 
-def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A copy without the cells tagged "solution"."""
+def as_handed_out(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy without what a teacher's own session left in it: outputs, and answers in the cells tagged "self-check"."""
     copy = deepcopy(notebook)
-    copy.cells = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            if "self-check" in cell.metadata.get("tags", []):
+                cell.source = "answer = None\n\n" + cell.source[cell.source.index("check(") :]
     return copy
+
+
+def for_students(notebook: nbformat.NotebookNode, known: Collection[str]) -> nbformat.NotebookNode:
+    """A copy without the cells tagged "solution" or "teacher"; known: the files that its links may lead to."""
+    copy = deepcopy(notebook)
+    copy.cells = [cell for cell in copy.cells if not FOR_TEACHERS & set(cell.metadata.get("tags", []))]
+    for cell in copy.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_links(cell.source, known)
+    return copy
+
+
+def with_links(text: str, known: Collection[str]) -> str:
+    """Markdown in which a link to a file that is not known becomes its words; pictures and the web stay."""
+    return LINK.sub(lambda link: link[0] if link["file"] in known else link["words"], text)
 
 
 def execute(path: Path, profile: str = "quick") -> nbformat.NotebookNode | Failure:
     """The notebook with its outputs, run in its own folder under a profile; or what failed, and in which cell."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = as_handed_out(nbformat.read(path, as_version=4))
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = f'PROFILE = "{profile}"'
@@ -122,20 +144,24 @@ def write_course(folder: Path, out: Path, profile: str = "quick", progress: bool
     versions = {STUDENT: [name for name in texts if name != GUIDE], FULL: list(texts)}
     known = {version: {*names, *(path.name for path in paths)} for version, names in versions.items()}
     for version in versions:
-        make_folder(out / version)
+        for old in make_folder(out / version).glob("[0-9][0-9]_*.*"):  # a notebook that has another name now
+            old.unlink()
     failures = []
     for index, path in enumerate(bar := tqdm(paths, desc="course", unit="notebook", disable=not progress)):
         bar.set_postfix_str(path.stem)
-        nbformat.write(without_solutions(nbformat.read(path, as_version=4)), out / STUDENT / path.name)
+        as_written = as_handed_out(nbformat.read(path, as_version=4))
+        nbformat.write(for_students(as_written, known[STUDENT]), out / STUDENT / path.name)
         executed, title = execute(path, profile), described[path.stem].title
         if isinstance(executed, Failure):
             failures.append(executed)
             told = nbformat.v4.new_markdown_cell(f"# {title}\n\nNo page: {executed.sentence}")
             executed = nbformat.v4.new_notebook(cells=[told])
-        for version, notebook in ((STUDENT, without_solutions(executed)), (FULL, executed)):
+        for version, notebook in ((STUDENT, for_students(executed, known[STUDENT])), (FULL, executed)):
             links = _links(version, paths, index)
             html = page(notebook, title, str(folder), links, known[version])
             (out / version / f"{path.stem}.html").write_text(html, "utf-8")
+    for name in versions[STUDENT]:
+        (out / STUDENT / name).write_text(with_links(texts[name], known[STUDENT]), "utf-8")
     for version, names in versions.items():
         for name in names:
             html = markdown_page(texts[name], TITLES[name], str(folder), _links(version, paths), known[version])

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from cscelab.codes import pack
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import encoding_loader
-from cscelab.methods.base import HashMethod
+from cscelab.methods.base import HashMethod, in_use
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,19 @@ def encode(method: HashMethod, images: ImageSet, batch_size: int = 128, progress
     Raises ValueError where the method gives values that are not finite.
     """
     device = next(method.parameters()).device
-    was_training = method.training
-    method.eval()
     codes, values, thresholds = [], [], []
-    try:
-        for batch, _ in tqdm(encoding_loader(images, batch_size), "encoding", disable=not progress, leave=False):
-            output = method(batch.to(device))
-            codes.append(pack(output.codes).cpu())
-            values.append(output.values.float().cpu())
-            if output.threshold is not None:
-                thresholds.append(output.threshold.float().squeeze(1).cpu())
-    finally:
-        method.train(was_training)
+    with in_use(method):
+        was_training = method.training
+        method.eval()
+        try:
+            for batch, _ in tqdm(encoding_loader(images, batch_size), "encoding", disable=not progress, leave=False):
+                output = method(batch.to(device))
+                codes.append(pack(output.codes).cpu())
+                values.append(output.values.float().cpu())
+                if output.threshold is not None:
+                    thresholds.append(output.threshold.float().squeeze(1).cpu())
+        finally:
+            method.train(was_training)
     all_values = torch.cat(values).numpy()
     if not np.isfinite(all_values).all():
         raise ValueError(

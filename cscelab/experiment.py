@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,10 +32,10 @@ from cscelab.encode import Encoded, best_device, encode
 from cscelab.evaluate import Report, evaluate
 from cscelab.methods import HashMethod, build
 from cscelab.paths import data_root, make_folder
+from cscelab.seeding import seeded
 from cscelab.train import BEST, LAST, finished_epochs, fit, quiet_lightning, weights_of
 from cscelab.watch import Watch
 
-_BUILDING = threading.Lock()  # torch has one generator a process: a model built in another thread would draw from ours
 PARTIAL, LOCK = ".partial", ".lock"  # beside a run's folder while it is trained
 FILES = ("experiment.json", "metrics.json", "history.csv", "codes.npz", "model.safetensors")
 
@@ -107,8 +106,7 @@ def fresh_method(experiment: Experiment, n_classes: int, weights: str | None = N
     method = dataclasses.replace(experiment.method, image_size=experiment.data.image_size)
     if weights is not None:
         method = dataclasses.replace(method, backbone=dataclasses.replace(method.backbone, weights=weights))
-    with _BUILDING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(experiment.seed)
+    with seeded(experiment.seed):
         return build(method, n_classes, experiment.bits)
 
 

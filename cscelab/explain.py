@@ -7,14 +7,18 @@ another image's code, what in this image speaks for that neighbour.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cscelab.methods.base import HashMethod
+from cscelab.methods.base import HashMethod, in_use
+from cscelab.seeding import seeded
 
 LAYERS = ("stage4", "stage3", "local")
+NOISE = 0  # seed of SmoothGradCAM++'s noise, for which torchcam takes no generator: the same map at every call
 EXTRACTORS = ("GradCAM", "GradCAMpp", "LayerCAM", "XGradCAM", "SmoothGradCAMpp")
 
 
@@ -63,28 +67,31 @@ def code_cams(
     if extractor not in EXTRACTORS:
         raise ValueError(f"unknown extractor {extractor!r}; choose from {EXTRACTORS}")
     target = explained_layer(method, layer)
-    was_training = method.training
-    method.eval()
     if images.dtype == torch.uint8:
         images = images.float() / 255  # extractors that add noise need numbers they can add to
     maps = []
-    try:
-        for start in range(0, len(images), batch_size):
-            rows = slice(start, start + batch_size)
-            scored = CodeAgreement(method, None if codes is None else codes[rows])
-            with getattr(torchcam, extractor)(scored, target_layer=target) as cam, torch.enable_grad():
-                scores = scored(images[rows])
-                maps.append(cam([0] * len(scores), scores)[0].detach())  # (b, h, w)
-    finally:
-        method.train(was_training)
+    with in_use(method), seeded(NOISE):
+        was_training = method.training
+        method.eval()
+        try:
+            for start in range(0, len(images), batch_size):
+                rows = slice(start, start + batch_size)
+                scored = CodeAgreement(method, None if codes is None else codes[rows])
+                with getattr(torchcam, extractor)(scored, target_layer=target) as cam, torch.enable_grad():
+                    scores = scored(images[rows])
+                    maps.append(cam([0] * len(scores), scores)[0].detach())  # (b, h, w)
+        finally:
+            method.train(was_training)
     small = torch.nan_to_num(torch.cat(maps)).unsqueeze(1)  # (B, 1, h, w)
     size = images.shape[-2:]
     return F.interpolate(small, size=size, mode="bilinear", align_corners=False).squeeze(1).clamp(0, 1)
 
 
 def mass_inside(cams: Tensor | np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Share of each map's mass that falls on its target, over the target's share of the image: 1 is chance.
+    """Share of each map's mass that falls on its target, over the target's share of the image, (B,).
 
+    A uniform map has 1, and no map more than 1 over the target's share. A map that knows nothing of its image need not
+    have 1: targets near the middle favour any central map. What such maps have is the second part of `own_and_others`.
     cams (B, H, W), not negative; masks (B, H, W), non-zero on the target. NaN where the target is not visible or the
     map is empty.
     """
@@ -96,3 +103,30 @@ def mass_inside(cams: Tensor | np.ndarray, masks: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (weights * inside).sum(axis=(1, 2)) / total / share
     return np.where((total > 0) & (share > 0), ratio, np.nan)
+
+
+class OwnAndOthers(NamedTuple):
+    """`mass_inside` on each target, (B,): of the image's own map, and the mean of the other images' maps."""
+
+    own: np.ndarray
+    others: np.ndarray
+
+
+def own_and_others(cams: Tensor | np.ndarray, masks: np.ndarray) -> OwnAndOthers:
+    """`mass_inside` beside its control: what the maps of the other images have, on average, on the same target.
+
+    The others' maps know where targets tend to stand, but nothing of this image; what a map knows of its own image is
+    what it has beyond them. cams, masks and NaN as in `mass_inside`; empty maps are left out of the others.
+    Raises ValueError for a single map.
+    """
+    own = mass_inside(cams, masks)
+    if len(own) < 2:
+        raise ValueError(f"{len(own)} map came, and the control is made of other images' maps; give at least 2")
+    weights, inside = np.asarray(cams, dtype=np.float64), np.asarray(masks) > 0
+    total, share = weights.sum(axis=(1, 2)), inside.mean(axis=(1, 2))
+    weights = np.divide(weights, total[:, None, None], out=np.zeros_like(weights), where=total[:, None, None] > 0)
+    rest = weights.sum(axis=0) - weights  # (B, H, W), the sum of the other images' maps
+    n_rest = (total > 0).sum() - (total > 0)  # (B,)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        others = (rest * inside).sum(axis=(1, 2)) / n_rest / share
+    return OwnAndOthers(own, np.where((n_rest > 0) & (share > 0), others, np.nan))

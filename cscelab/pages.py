@@ -47,6 +47,20 @@ nav a, nav span { margin-right: 1.4em; }
 details.solution { margin: 6px 5px; border-left: 4px solid #0072B2; padding-left: 8px; }
 details.solution summary { cursor: pointer; font-weight: bold; padding: 4px 0; }
 p.widget { border: 1px dashed #6B6B6B; padding: 6px 10px; margin: 4px 0; }
+@page { size: A4; margin: 11mm 13mm; }
+@media print {
+  nav { display: none; }
+  main { max-width: none; padding: 0 4mm 0 0; }
+  .text main :is(.jp-Cell, .jp-Cell *) { break-inside: auto !important; overflow: visible !important;
+                                         box-sizing: border-box; }
+  .text main .jp-RenderedMarkdown { font-size: 10pt; line-height: 1.32; }
+  .text main .jp-RenderedMarkdown :is(h1, h2) { margin: 7pt 0 3pt; font-size: 12pt; break-after: avoid; }
+  .text main .jp-RenderedMarkdown :is(p, ul, ol, li, table) { margin-top: 2pt; margin-bottom: 2pt; }
+  .text main .jp-RenderedMarkdown :is(td, th) { padding: 0 5pt; line-height: 1.2; font-size: 9pt; }
+  .text main :is(li, tr) { break-inside: avoid !important; }
+  .glossary main .jp-RenderedMarkdown ul { columns: 2; column-gap: 16pt; padding-left: 10pt;
+                                           font-size: 7.6pt; line-height: 1.2; }
+}
 </style>
 {%- endblock -%}
 {%- block body_header -%}{{ super() }}{{ resources.navigation }}{%- endblock -%}
@@ -126,7 +140,8 @@ def markdown_page(
 ) -> str:
     """The HTML of Markdown: see `page`."""
     cells = [nbformat.v4.new_markdown_cell(text)]
-    return page(nbformat.v4.new_notebook(cells=cells), title, folder, links, known)
+    html = page(nbformat.v4.new_notebook(cells=cells), title, folder, links, known)
+    return html.replace("<html", f'<html class="text {title.split()[0].lower()}"', 1)  # what its printed form hangs on
 
 
 def _without_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -17,6 +17,17 @@ def data_root() -> Path:
     return here / "data"
 
 
+def checkout() -> Path:
+    """The clone of cscelab around the current folder, or that which the package runs from.
+
+    Raises FileNotFoundError where the package was installed without one.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parent.parent):
+        if (folder / "notebooks" / "00_start_here.ipynb").is_file() and (folder / "cscelab").is_dir():
+            return folder
+    raise FileNotFoundError("no notebooks/ folder was found; run this inside a clone of cscelab")
+
+
 def make_folder(path: Path, remedy: str = "choose another folder with CSCELAB_DATA") -> Path:
     """Creates the folder; one clear OSError, which ends in the remedy, where that is not possible."""
     try:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from cscelab.collection import Collection, collection_of, shipped_collection
-from cscelab.datasets import DataConfig, Splits, data_fingerprint, load_data
+from cscelab.datasets import Aviary, DataConfig, Folder, Splits, data_fingerprint, load_data
+from cscelab.datasets.folder import located
 from cscelab.experiment import Experiment, Run, stored_runs
 from cscelab.shipped import load_encoder
-from cscelab.titles import data_titles, method_titles
+from cscelab.titles import data_titles, method_titles, usual_titles
 
 Source = Run | None  # None: the shipped encoder
-SHIPPED = ", shipped"  # as `shipped_collection` titles it
+SHIPPED = "Shipped encoder"  # and in brackets its method; first in the list, and not to be taken for a run of that
+ABSENT = ", files absent"
 NAMED = 8  # choices an error message names
 K = TypeVar("K")
 T = TypeVar("T")
@@ -24,7 +26,7 @@ T = TypeVar("T")
 class Shelf:
     """root: the data folder; smoke: whether tests' runs are shown too. Runs stored later need a new Shelf.
 
-    Listing reads no codes and no images: a run whose data has gone is listed, and refused when it is opened.
+    Listing reads no codes and no images: a data set whose files have gone is listed as such, and refused when opened.
     """
 
     def __init__(self, root: Path | None = None, smoke: bool = False) -> None:
@@ -38,8 +40,13 @@ class Shelf:
         return list(self._sources)
 
     def methods(self, data: str) -> list[str]:
-        """Titles of the methods that coded a data set. Raises ValueError for an unknown one, as all below do."""
+        """Titles of the methods that coded a data set: the shipped encoder, the recipes' in their order, and `others`.
+        Raises ValueError for an unknown data set, as all below do."""
         return list(_pick(self._sources, data, "data set"))
+
+    def others(self, data: str) -> list[str]:
+        """Those of `methods` that few look for: other seeds and settings than the recipes'."""
+        return [title for title in self.methods(data) if _place(title) == len(_usual())]
 
     def bits(self, data: str, method: str) -> list[int]:
         """Code lengths of a method, ascending."""
@@ -58,7 +65,7 @@ class Shelf:
         return _pick(_pick(self._sources, data, "data set"), method, f"method for {data}")
 
     def _open(self, run: Run, title: str) -> Collection:
-        data = run.experiment.data
+        data = _here(run.experiment.data)
         if data_fingerprint(data) != run.metrics["fingerprint"]["data"]:
             raise ValueError(f"the images of {run.experiment.name} have changed since it ran; run it again")
         if data not in self._splits:
@@ -67,7 +74,12 @@ class Shelf:
 
     def _open_shipped(self) -> Collection:
         opened = shipped_collection(root=self.root)
-        return replace(opened, splits=self._splits.setdefault(self._shipped.data, opened.splits))
+        splits = self._splits.setdefault(self._shipped.data, opened.splits)
+        return replace(opened, title=self._shipped_title, splits=splits)
+
+    @property
+    def _shipped_title(self) -> str:
+        return f"{SHIPPED} ({self._shipped.method.title})"
 
     @cached_property
     def _shipped(self) -> Experiment:
@@ -84,17 +96,37 @@ class Shelf:
         for data, runs in by_data.items():
             methods: dict[str, dict[int, Source]] = {}
             if data == self._shipped.data:
-                methods[self._shipped.method.title + SHIPPED] = {self._shipped.bits: None}
+                methods[self._shipped_title] = {self._shipped.bits: None}
             for run, title in zip(runs, method_titles(runs), strict=True):
                 lengths = methods.setdefault(title, {})
                 lengths[run.experiment.bits] = _newer(lengths.get(run.experiment.bits), run)
-            shelf[titles[data]] = dict(sorted(methods.items(), key=lambda item: _usual_first(item[0])))
+            title = titles[data] + ("" if _is_here(data) else ABSENT)
+            shelf[title] = dict(sorted(methods.items(), key=lambda item: (_place(item[0]), item[0])))
         return shelf
 
 
-def _usual_first(title: str) -> tuple[bool, bool, str]:
-    """Order of titles: shipped, then those to which nothing had to be added, then the others."""
-    return not title.endswith(SHIPPED), ", " in title, title
+@cache
+def _usual() -> list[str]:
+    return usual_titles()
+
+
+def _place(title: str) -> int:
+    """In the list of methods: the shipped encoder, the recipes' titles, then all others in one place."""
+    if title.startswith(SHIPPED):
+        return -1
+    return _usual().index(title) if title in _usual() else len(_usual())
+
+
+def _here(data: DataConfig) -> DataConfig:
+    """The data set with its folder as it is found from here."""
+    return replace(data, path=str(located(data.path))) if isinstance(data, Folder) else data
+
+
+def _is_here(data: DataConfig) -> bool:
+    """Whether there is something where its files should be; drawn birds are drawn again."""
+    if isinstance(data, Aviary):
+        return True
+    return located(data.path).exists() if isinstance(data, Folder) else Path(data.root).exists()
 
 
 def _n_classes(runs: list[Run]) -> int | None:

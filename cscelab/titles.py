@@ -12,10 +12,18 @@ from cscelab.datasets import Aviary, DataConfig, Folder
 from cscelab.experiment import Run
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
-from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, TABLE3, recipe
+from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, QUICK, TABLE3, recipe
 
 K = TypeVar("K", bound=Hashable)
 SIZES = ("train", "validation", "query", "database")
+# Settings of the recipes and of STUDY, in its words.
+WORDS = {
+    "aie_normalize=None": "Eq. 3 as printed",
+    "feature_norm=none": "without norm",
+    "mixer_start=default": "mixer starts at random",
+    "new_lr=3.0": "new parts three times as fast",
+    "variant=released": "as released",
+}
 # The settings in which the rows of Table 3 differ.
 LOSS = [f.name for f in fields(CSCE) if len({getattr(row, f.name) for row in TABLE3.values()}) > 1]
 
@@ -35,6 +43,16 @@ def loss_of(method: MethodConfig) -> str:
     rows = (row for row, of in TABLE3.items() if all(getattr(method, name) == getattr(of, name) for name in LOSS))
     row = next(rows, "")
     return "" if row and TABLE3[row] == CSCE else row
+
+
+def usual_titles() -> list[str]:
+    """Titles of the recipes, the rows of Tables 2 and 3 among them, in their order: what most people look for. Runs
+    with other settings and further seeds have words added."""
+    titles = []
+    for name in METHODS_BY_RECIPE:
+        run = Run(recipe(name), Path())
+        titles.append(", ".join(filter(None, (title_of(run), loss_of(run.experiment.method)))))
+    return list(dict.fromkeys(titles))
 
 
 def method_titles(runs: Sequence[Run]) -> list[str]:
@@ -59,14 +77,16 @@ def method_titles(runs: Sequence[Run]) -> list[str]:
 def data_titles(data: Mapping[DataConfig, int | None]) -> dict[DataConfig, str]:
     """Data set -> title; data: to the number of classes, None where it is not known.
 
-    Where two would share one, what differs from the first is added.
+    Where two would share one, the profile is added, and then what differs from the first.
     """
     titles = {config: _data_title(config, n_classes) for config, n_classes in data.items()}
+    profiles = {profile.data: name for name, profile in reversed(PROFILES.items()) if profile.data != QUICK.data}
 
     def settings(same: Sequence[Any]) -> list[str]:
         names = dict.fromkeys(f.name for config in same for f in fields(config))
         return _changed({name: [getattr(config, name, None) for config in same] for name in names}, 0, len(same))
 
+    tell_apart(titles, lambda same: [f"{profiles[one]} profile" if one in profiles else "" for one in same])
     tell_apart(titles, settings)
     return titles
 
@@ -97,4 +117,7 @@ def _changed(table: Mapping[str, Sequence[Any]], reference: int, count: int) -> 
 
 
 def _setting(name: str, value: Any) -> str:
-    return f"{value:,} {name}" if name in SIZES and isinstance(value, int) else f"{name.split('.')[-1]}={value}"
+    if name in SIZES and isinstance(value, int):
+        return f"{value:,} {name}"
+    setting = f"{name.split('.')[-1]}={value}"
+    return WORDS.get(setting, setting)

@@ -6,7 +6,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cscelab.datasets.imagecache import decode
 
@@ -16,6 +16,7 @@ MOST_PIXELS = 50_000_000  # 150 MB once decoded
 
 def read_upload(name: str, content: bytes, size: int, resize: int | None = None) -> np.ndarray:
     """An image file's bytes -> uint8 (size, size, 3), by the steps of `imagecache.decode`; of several frames the first.
+    What is transparent becomes white, as it looks on a page.
 
     name: as error messages call it; size, resize: image_size and resize of the data set. Raises ValueError in one
     sentence for an empty file, one that is no image, a damaged one, and one of more than 50 megapixels or so long and
@@ -29,10 +30,23 @@ def read_upload(name: str, content: bytes, size: int, resize: int | None = None)
     if width * scaled * height * scaled > MOST_PIXELS:
         raise ValueError(f"{name} is {width} x {height} pixels, too long and narrow; crop it nearer to a square")
     try:
-        return decode(content, size, resize)
+        return decode(_on_white(content), size, resize)
     except Exception as error:  # a damaged file makes decoders raise all sorts
         why = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{name} is damaged and cannot be decoded ({why}); choose another image") from error
+
+
+def _on_white(content: bytes) -> bytes:
+    """The file's bytes, or those of the same picture on white where parts of it may be transparent."""
+    with Image.open(io.BytesIO(content)) as image:
+        if not image.has_transparency_data or image.mode.startswith(("I", "F")):  # those have no RGBA
+            return content
+        picture = ImageOps.exif_transpose(image).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    flat = Image.alpha_composite(white, picture).convert("RGB")
+    buffer = io.BytesIO()
+    flat.save(buffer, "ppm")  # nothing to compress: it is read at once
+    return buffer.getvalue()
 
 
 def _pixels(name: str, content: bytes) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The app and the lab: where they listen, who gets in, and one sentence where they cannot start."""
 
 import http.client
+import os
 import re
 import signal
 import socket
@@ -111,7 +112,7 @@ def test_the_notebook_is_the_widget_in_the_folder_where_it_was_started(tmp_path,
     nbformat.validate(notebook)
     (cell,) = notebook.cells
     assert repr(str(tmp_path)) in cell.source
-    assert cell.source.endswith("checked(QueryBrowser())")
+    assert cell.source.endswith("checked(BrowserPage())")
     assert notebook.metadata.title == "cscelab"
 
 
@@ -124,6 +125,9 @@ def test_the_lab_says_where_it_listens_and_keeps_the_token_out_of_the_arguments(
 
         __enter__, __exit__ = lambda self: self, lambda self, *_: None
 
+        def poll(self):
+            return None
+
         def wait(self):
             if isinstance(answer := answers.pop(0), int):
                 return answer
@@ -133,6 +137,8 @@ def test_the_lab_says_where_it_listens_and_keeps_the_token_out_of_the_arguments(
             called.append("terminated")
 
     monkeypatch.setattr(subprocess, "Popen", Server)
+    monkeypatch.setattr(lab, "answers", lambda port: True)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
     monkeypatch.delenv("JUPYTER_TOKEN", raising=False)
     port = free_port()
     assert lab.launch(port, browser=False) == 7
@@ -145,7 +151,21 @@ def test_the_lab_says_where_it_listens_and_keeps_the_token_out_of_the_arguments(
     monkeypatch.setenv("JUPYTER_TOKEN", "mine")
     assert lab.launch(port) == 0  # stopped by Ctrl-C
     assert called[-1] == "terminated"
-    assert "/lab?token=mine" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("/lab?token=mine\nCtrl-C stops it.\n")  # the address comes last
+
+
+def test_the_lab_as_root_runs_and_says_so_in_one_sentence(capsys, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    assert lab.root_options() == ["--allow-root"]
+    assert capsys.readouterr().err == "cscelab: running as root, so notebooks can change the whole machine\n"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    assert lab.root_options() == []
+    assert capsys.readouterr().err == ""
+
+
+def test_a_lab_that_ends_before_it_listens_is_not_waited_for():
+    with subprocess.Popen([sys.executable, "-c", ""]) as server:
+        assert not lab.wait_for(server, free_port())
 
 
 # --- who gets in

@@ -2,17 +2,19 @@
 
 import re
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import N_DATABASE, NAMES, make_run, make_splits, marks, texts, unwrapped
+from PIL import Image
 
 from cscelab.collection import Collection, Query, collection_of, shipped_collection
 from cscelab.datasets import Aviary
 from cscelab.explain import code_cams
 from cscelab.figures import browse
-from cscelab.figures.browse import bits_figure, browse_figure, overlaid, ranking, speaking_maps
+from cscelab.figures.browse import bits_figure, browse_figure, gallery_png, overlaid, ranking, speaking_maps
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import RIGHT, WRONG, alt_text
 from cscelab.methods.csq import CSQConfig
@@ -177,13 +179,6 @@ def test_maps_are_of_the_query_s_code_for_the_query_and_for_results(shipped):
         assert abs(maps[1 + i] - own[1 + i]).max() > 0.01  # not of theirs
 
 
-def test_overlays_are_coloured_by_the_map_and_lit_by_the_image():
-    images = np.array([[[[0] * 3, [255] * 3]] * 2] * 2, np.uint8)  # dark left, bright right
-    shown = overlaid(images, np.stack([np.zeros((2, 2)), np.ones((2, 2))])).astype(int)
-    assert (shown[:, :, 1] - shown[:, :, 0] == 102).all()  # the image counts for 40%
-    assert (shown[1] - shown[0])[..., 1].min() > 100  # green: viridis ends in yellow
-
-
 def test_the_gallery_with_maps_shows_the_query_s_own_first(shipped):
     query = shipped.query(2)
     plain, mapped = (browse_figure([shipped], query, k=4, cams=cams) for cams in (False, True))
@@ -219,6 +214,24 @@ def test_the_table_is_the_ranking_and_survives_csv(both, splits, tmp_path):
     table.to_csv(tmp_path / "ranking.csv", index=False)
     again = pd.read_csv(tmp_path / "ranking.csv")
     assert again.equals(table.astype({"right": bool}))
+
+
+def test_the_table_names_the_files_where_the_data_set_does(both, splits):
+    database = splits.database
+    paths = np.array([f"birds/{row}.jpg" for row in range(N_DATABASE)])
+    known = replace(splits, database=replace(database, attributes=database.attributes | {"path": paths}))
+    table = ranking([replace(both[0], splits=known)], both[0].query(4), k=5)
+    assert list(table)[-1] == "path"
+    assert table["path"].tolist() == [f"birds/{row}.jpg" for row in table["database row"]]
+
+
+def test_a_saved_gallery_has_twice_the_pixels_and_the_same_bytes_again(both):
+    figure = browse_figure(both[:1], both[0].query(0), k=3)
+    (width, height), saved = figure.get_size_inches(), gallery_png(figure)
+    with Image.open(BytesIO(saved)) as image:
+        assert image.size == pytest.approx((200 * width, 200 * height), abs=1)
+        assert image.width == 2000
+    assert gallery_png(browse_figure(both[:1], both[0].query(0), k=3)) == saved
 
 
 def test_the_table_of_few_of_one_class_and_of_an_own_image(both, own, as_query, tmp_path):

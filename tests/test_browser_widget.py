@@ -18,10 +18,11 @@ from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import GREEN, RIGHT, RIGHT_MARK, VERMILION, WRONG, WRONG_MARK
 from cscelab.widgets import QueryBrowser, checked
 from cscelab.widgets import browser as browser_module
-from cscelab.widgets.browser import file_stem
-from cscelab.widgets.browser_controls import ALL, LARGEST_UPLOAD, NONE
+from cscelab.widgets.browser import REFUSED, file_stem
+from cscelab.widgets.browser_controls import ALL, LARGEST_UPLOAD, MORE, NONE
+from cscelab.widgets.browser_page import TITLE, BrowserPage
 from cscelab.widgets.browser_state import Given, changed, first_state, hardest_first, partners
-from cscelab.widgets.browser_view import LARGEST, differing, encoded, signs
+from cscelab.widgets.browser_view import DRAWN_ONLY, LARGEST, differing, encoded, signs
 from cscelab.widgets.tiles import HERE, Tiles
 
 
@@ -179,6 +180,9 @@ class Lengths:
     def methods(self, data):
         return ["X", "Y"]
 
+    def others(self, data):
+        return []
+
     def bits(self, data, method):
         return [bits for name, bits in self.by if name == method]
 
@@ -223,7 +227,7 @@ def test_k_and_classes(browser, splits):
     assert f"Only results of class {NAMES[2]}" in browser.tiles.status
     assert "AP@all" not in browser.tiles.status  # of the whole database
     controls.query_class.value = 1
-    assert (browser.state.query.row, controls.index.value) == (1, 1)
+    assert (browser.state.query.row, controls.index.value) == (1, "1")
     browser.controls.random.click()
     assert splits.query.labels[browser.state.query.row] == 1
     controls.among.value = controls.query_class.value = ALL
@@ -233,11 +237,11 @@ def test_k_and_classes(browser, splits):
 def test_index_random_and_back(browser):
     controls = browser.controls
     assert controls.back.disabled
-    controls.index.value = 7
-    assert browser.state.query.row == 7
+    controls.index.value = " 07 "
+    assert (browser.state.query.row, controls.index.value) == (7, "7")
     controls.random.click()
     drawn = browser.state.query.row
-    assert controls.index.value == drawn
+    assert controls.index.value == str(drawn)
     tell(browser, kind="search", row=5)
     assert browser.state.query.origin == "database"
     for row in (drawn, 7, 0):
@@ -278,7 +282,66 @@ def test_a_clicked_result_becomes_the_query_and_does_not_find_itself(browser, co
     assert row not in found(browser)
     assert browser.tiles.status.startswith(f"database image {row}: ")
     assert "AP@all" not in browser.tiles.status
-    assert browser.controls.index.value == 0  # the last of the queries
+    assert (browser.controls.index.value, browser.controls.index.placeholder) == ("", "0 to 11")  # it has no number
+    browser.controls.index.value = "0"  # the number of the query before it
+    assert (browser.state.query.origin, browser.state.query.row) == ("query", 0)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("heron", "'heron' is no number of a query; type one from 0 to 11 and press Enter"),
+        ("12", "row 12 of the query images was asked for; there are rows 0 to 11"),
+        ("-1", "row -1 of the query images was asked for; there are rows 0 to 11"),
+    ],
+)
+def test_a_number_that_is_none_is_said_and_taken_back(browser, typed, sentence):
+    browser.show(3)
+    browser.controls.index.value = typed
+    assert said(checked(browser)) == REFUSED + sentence
+    assert (browser.state.query.row, browser.controls.index.value) == (3, "3")
+    browser.controls.index.value = " "  # nothing was asked for
+    assert (said(browser), browser.controls.index.value) == ("", "3")
+
+
+def test_two_of_the_same_bits_start_side_by_side(collections):
+    two = QueryBrowser({name: collections[name] for name in "AB"})
+    assert (two.state.methods, two.controls.second.value) == (("A", "B"), "B")
+    assert len(two.tiles.view["rows"]) == 2
+    two.controls.second.value = NONE
+    assert two.state.methods == ("A",)
+    assert QueryBrowser({name: collections[name] for name in "AC"}).state.methods == ("A",)  # other bits
+
+
+def test_few_looked_for_methods_stand_behind_a_line_that_is_no_method(collections, monkeypatch):
+    catalogue = Lengths(collections)
+    catalogue.others = lambda data: ["Y"]
+    monkeypatch.setattr(browser_module, "Shelf", lambda: catalogue)
+    controls = (browser := QueryBrowser()).controls
+    assert controls.method.options == ("X", MORE, "Y")
+    assert controls.second.options == (NONE, MORE, "Y")
+    for control, shown in ((controls.method, "X"), (controls.second, NONE)):
+        control.value = MORE
+        assert (control.value, browser.state.methods) == (shown, ("X",))
+    controls.method.value = "Y"
+    assert (browser.state.methods, controls.second.options) == (("Y",), (NONE, "X"))
+
+
+def test_every_list_and_the_field_explain_themselves(browser):
+    assert set(browser.tiles.tooltips) == {"data set", "method", "beside it", "bits", "class", "number", "only class"}
+    assert all(browser.tiles.tooltips.values())
+    assert "tooltips[label.textContent]" in (HERE / "tiles.js").read_text()
+
+
+def test_the_page_explains_the_words_of_the_browser(collections):
+    page = checked(BrowserPage(collections, k=5))
+    head, browser = page.children
+    assert (browser.state.k, browser.controls.k.description) == (5, "how many")
+    assert "<h1" in head.value
+    assert TITLE in head.value
+    assert "<details" in head.value
+    for word in ("code, bits", "AP@all", "CAM", "shipped encoder"):
+        assert f"<b>{word}</b>" in head.value
 
 
 def test_the_chosen_pair_follows_the_keyboard_and_stays(browser):
@@ -326,7 +389,8 @@ def test_an_own_image_finds_its_double_and_is_not_judged(own, small):
     first = tiles(own)[0]
     assert (first["distance"], first["verdict"], first["mark"]) == (0, "unknown", "")
     assert first["alt"].startswith("rank 1: distance 0, ")
-    assert own.tiles.status == f"your image bird.png. {small.title}, {small.bits} bits: 5 nearest"
+    results = f"{small.title}, {small.bits} bits: 5 nearest"
+    assert own.tiles.status == f"your image bird.png. {results}. {DRAWN_ONLY}"
     assert own.tiles.view["query"]["name"] == "class not known"
     assert own.controls.upload.value == ()  # the same file can be chosen again
     own.controls.back.click()
@@ -344,7 +408,7 @@ def test_an_own_image_finds_its_double_and_is_not_judged(own, small):
 def test_a_bad_upload_is_one_sentence_and_changes_nothing(own, small, name, damage, sentence):
     before = own.tiles.view
     upload(own, name, damage(png(small.splits.database.images[0])))
-    assert said(checked(own)).startswith(sentence)
+    assert said(checked(own)).startswith(REFUSED + sentence)
     assert (own.tiles.view, own.state.query.row) == (before, 0)
     own.controls.random.click()  # alive, and the sentence gone
     assert said(own) == ""
@@ -354,7 +418,7 @@ def test_a_file_too_large_to_be_sent_is_named(browser):
     assert browser.tiles.upload == browser.controls.upload.model_id
     assert browser.tiles.largest == LARGEST_UPLOAD
     tell(browser, kind="too large", name="wall.tif", size=12_345_678)
-    assert said(checked(browser)) == (
+    assert said(checked(browser)) == REFUSED + (
         "wall.tif has 12.3 MB, more than the 10 MB that Jupyter lets through; make it smaller and choose it again"
     )
     assert "at most 10 MB and 50 megapixels" in browser.controls.upload.tooltip
@@ -376,7 +440,7 @@ def test_exports(browser, collections, delivered):
         part = read[read["method"] == name]
         assert part["database row"].tolist() == expected.rows.tolist()
         assert part["distance"].tolist() == expected.distances.tolist()
-    assert pixels(image).shape[1] == 1000
+    assert pixels(image).shape[1] == 2000
     assert said(browser) == "query-0-a-b-16.png is among your browser's downloads."
 
 
@@ -399,7 +463,7 @@ def test_what_cannot_be_shown_leaves_everything_as_it_was(browser, collections):
     assert "model.safetensors" in said(checked(browser))
     assert (browser.state.cams, browser.controls.cams.value) == (False, False)
     tell(browser, kind="search", row=999)
-    assert said(browser) == "row 999 of the database images was asked for; there are rows 0 to 39"
+    assert said(browser) == f"{REFUSED}row 999 of the database images was asked for; there are rows 0 to 39"
     assert (browser.tiles.view, browser.tiles.status) == before
     for changes, sentence in (
         ({"k": 0}, "the 0 nearest were asked for; choose 1 to 50"),
@@ -420,10 +484,10 @@ def test_a_class_without_images_is_one_sentence(collections):
     few = replace(one, splits=replace(one.splits, class_names=(*NAMES, "dodo")))
     browser = QueryBrowser({"A": few})
     browser.controls.among.value = 3
-    assert said(browser) == "no database image shows a dodo; choose another class"
+    assert said(browser) == f"{REFUSED}no database image shows a dodo; choose another class"
     assert (browser.controls.among.value, browser.state.among) == (ALL, None)
     browser.controls.query_class.value = 3
-    assert said(browser) == "no query shows a dodo; choose another class"
+    assert said(browser) == f"{REFUSED}no query shows a dodo; choose another class"
     assert browser.controls.query_class.value == ALL
 
 

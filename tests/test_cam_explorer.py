@@ -10,7 +10,8 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Experiment, Run
 from cscelab.explain import code_cams, mass_inside
-from cscelab.figures.explained import draw_explained, explain_query, explained_figure, layers_of
+from cscelab.figures.explained import control_of, draw_explained, explain_query, explained_figure, layers_of
+from cscelab.figures.overlay import overlaid
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig
@@ -55,7 +56,7 @@ def asked(monkeypatch):
     calls = []
 
     def note(collection, *what):
-        calls.append(what)
+        calls.append(what[:-1])  # the last is the control
         return explain_query(collection, *what)
 
     monkeypatch.setattr(module, "explain_query", note)
@@ -78,6 +79,20 @@ def test_its_own_code(shown):
     assert explained.agreement == pytest.approx(np.abs(shown.codes["query_values"][4]).mean(), rel=1e-5)
     assert explained.ratio == pytest.approx(mass_inside(explained.cam[None], shown.splits.query.masks[[4]])[0])
     assert (explained.words, explained.other) == ("its own code", None)
+
+
+def test_the_control_is_other_queries_maps_on_its_target(shown):
+    queries, row = shown.splits.query, 4
+    control = control_of(shown, "stage3", "LayerCAM")
+    assert len(control.rows) == min(40, len(queries))
+    cams = code_cams(shown.method, as_tensor(queries.images[control.rows]), "stage3", "LayerCAM").numpy()
+    np.testing.assert_allclose(control.cams, cams, atol=1e-6)
+    assert row in control.rows  # and left out of its own control
+    ratios = [
+        mass_inside(c[None], queries.masks[[row]])[0] for c, r in zip(cams, control.rows, strict=True) if r != row
+    ]
+    made, given = (explain_query(shown, row, "own", 0, "stage3", "LayerCAM", one).others for one in (None, control))
+    assert made == given == pytest.approx(np.nanmean(ratios), rel=1e-5)
 
 
 def test_the_nearest_images_code(shown):
@@ -117,7 +132,7 @@ def test_errors_are_sentences(shown, monkeypatch):
 def test_methods_must_share_their_queries(shown):
     splits = make_splits()
     other = type(splits)(splits.train, splits.validation, splits.database, splits.query, splits.class_names)
-    with pytest.raises(ValueError, match="first and other have other queries; compare methods on the same data"):
+    with pytest.raises(ValueError, match="first and other hold different images; choose methods of one data set"):
         explained_figure({"a": shown, "b": collection(title="other", splits=other)})
 
 
@@ -125,14 +140,21 @@ def test_the_picture_says_its_numbers(shown):
     figure = explained_figure(shown, 4, "nearest")
     explained = explain_query(shown, 4, "nearest")
     said = words(figure)
+    unbroken = " ".join(said.split())
     assert "Where in the image the bits come from: GradCAM, stage4" in said
-    assert f"{explained.ratio:.1f} × chance on the target" in said
-    assert f"agreement {explained.agreement:+.2f} with the code of" in " ".join(said.split())
+    assert (
+        f"{explained.ratio:.1f} × uniform on the target (other queries' maps: {explained.others:.1f} × uniform)"
+        in unbroken
+    )
+    assert f"agreement {explained.agreement:+.2f} with the code of" in unbroken
     assert "nearest image" in said
-    assert f"{explained.ratio:.1f} × chance" in figure.alt
-    overlay = [image for axes in figure.axes for image in axes.images if image.get_alpha() == 0.6]
-    assert len(overlay) == 1
-    np.testing.assert_allclose(np.asarray(overlay[0].get_array()), explained.cam)
+    assert (
+        f"{explained.ratio:.1f} × uniform on the target (other queries' maps: {explained.others:.1f} × uniform)"
+        in figure.alt
+    )
+    covered = overlaid(shown.query(4).image[None], explained.cam[None])[0]
+    drawn = [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images]
+    assert sum(array.shape == covered.shape and np.array_equal(array, covered) for array in drawn) == 1
 
 
 def test_hidden_targets_and_missing_masks_are_said(shown):
@@ -166,6 +188,17 @@ def test_every_control_asks_for_its_map_once(widget, asked, shown):
         (3, "center", 1, "stage3", "LayerCAM"),
     ]
     assert f"the center of {shown.class_names[1]}" in alt(checked(widget))
+
+
+def test_the_control_is_made_once_a_layer_and_extractor(widget, monkeypatch):
+    made = []
+    monkeypatch.setattr(module, "control_of", lambda *given: made.append(given[1:]) or control_of(*given))
+    widget.query.index.value = 3
+    widget.target.value = "nearest"
+    widget.layer.value = "stage3"
+    widget.query.index.value = 4
+    widget.layer.value = "stage4"
+    assert made == [("stage3", "GradCAM")]
 
 
 def test_opacity_redraws_without_another_map(widget, asked, monkeypatch):

@@ -76,7 +76,7 @@ class TestFigures:
         assert [text.get_text() for text in figure.texts] == [
             "construction: Hadamard [H; -H] (Sylvester, Reed-Muller RM(1,4))"
         ]
-        assert figure.alt.startswith("Figure: mine. d_min 8 of at most 8 bits, mean distance 8.42; up to 3 wrong bits")
+        assert figure.alt.startswith("mine. d_min 8 of at most 8 bits, mean distance 8.42; up to 3 wrong bits")
 
     @pytest.mark.parametrize(("words", "corrected"), [((1, 1), 0), ((1, 7), 3), ((1, 8), 3)])
     def test_corrected_bits_by_hand(self, words, corrected):

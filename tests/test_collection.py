@@ -8,7 +8,7 @@ from fake_runs import N_DATABASE, NAMES, make_run, make_splits
 
 from cscelab import collection as module
 from cscelab.codes import pack
-from cscelab.collection import FOLDER, Collection, Query, collection_of, shipped_collection
+from cscelab.collection import FOLDER, Collection, Query, check_same_images, collection_of, shipped_collection
 from cscelab.datasets import Aviary, Folder
 from cscelab.experiment import Experiment
 from cscelab.methods.csce import CSCEConfig
@@ -206,3 +206,19 @@ def test_other_data_and_changed_files_are_coded_anew(shipped, root, monkeypatch)
 def test_data_that_is_not_there_is_one_sentence(root):
     with pytest.raises(ValueError, match="no/such/folder does not exist"):
         shipped_collection(Folder("no/such/folder", image_size=112), root)
+
+
+def test_collections_of_other_images_are_told_apart_though_their_ids_agree(made, splits):
+    check_same_images([made, made])
+    other = make_splits()
+    check_same_images([made, replace(made, splits=other)])  # the same images, loaded again
+    database = replace(other.database, images=255 - other.database.images)
+    for different in (
+        replace(other, database=database),
+        replace(other, class_names=("a", "b", "c")),
+        replace(other, query=replace(other.query, labels=other.query.labels[::-1])),
+    ):
+        with pytest.raises(ValueError, match="hold different images; choose methods of one data set"):
+            check_same_images([made, replace(made, splits=different)])
+    with pytest.raises(ValueError, match="give one or two"):
+        check_same_images([])

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from cscelab import course
 from cscelab.collection import Collection
-from cscelab.course import Failure, describe, execute, index_text, main, without_solutions, write_course
+from cscelab.course import Failure, describe, execute, for_students, index_text, main, write_course
 from cscelab.figures.learning_map import LESSONS, WAYS, Lesson, learning_map
 from cscelab.figures.tour import code_figure, distances_figure
 from cscelab.pages import WIDGET, markdown_page, mathml, page
@@ -28,6 +28,7 @@ FIRST = """# 01 Halves
 - count to two.
 
 **Time** about 3 minutes to read; seconds to run. **Profile**: none."""
+OURS = Path(__file__).resolve().parent.parent / "notebooks"
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
@@ -89,11 +90,16 @@ def test_the_first_cell_is_read():
         describe(new_notebook(cells=[new_markdown_cell("# 01 Halves")]))
 
 
-def test_students_get_every_cell_but_the_solutions():
+def test_students_get_every_cell_but_the_solutions_and_those_for_teachers():
     notebook = small_notebook()
-    student = without_solutions(notebook)
-    assert [cell.source for cell in student.cells] == [cell.source for cell in notebook.cells[:-1]]
-    assert len(notebook.cells) == 6  # the original stays whole
+    notebook.cells.append(new_markdown_cell("See [the guide](INSTRUCTOR.md).", metadata={"tags": ["teacher"]}))
+    student = for_students(notebook, {"GLOSSARY.md"})
+    read = "Read $K/2$ in `02_more.ipynb`, [the terms](GLOSSARY.md) and a module."
+    assert [cell.source for cell in student.cells] == [
+        FIRST, 'PROFILE = "quick"', read, "print(PROFILE, 6 * 7)", "answer = None"
+    ]  # fmt: skip
+    assert len(notebook.cells) == 7  # the original stays whole
+    assert "](../cscelab/dsf.py)" in notebook.cells[2].source
 
 
 def test_pages_fold_solutions_name_widgets_and_keep_alt_texts(finished):
@@ -145,9 +151,8 @@ def test_formulas_become_mathml():
 
 
 def test_every_formula_of_the_course_becomes_mathml():
-    folder = Path(__file__).resolve().parent.parent / "notebooks"
-    texts = [path.read_text() for path in folder.glob("*.md")]
-    for path in folder.glob("*.ipynb"):
+    texts = [path.read_text() for path in OURS.glob("*.md")]
+    for path in OURS.glob("*.ipynb"):
         texts += [cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
     soup = parse(markdown_page("\n\n".join(texts), "all"))
     assert len(soup.select("main math")) > 40
@@ -181,8 +186,9 @@ def test_the_course_is_written_and_the_failing_notebook_named(folder, tmp_path, 
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("course: 0")]
     assert said == "course: 02_more.ipynb failed in cell 4, 'whole = 1': ZeroDivisionError: division by zero"
     written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    student = {"index.html", "GLOSSARY.html", "01_halves.html", "01_halves.ipynb", "02_more.html", "02_more.ipynb"}
-    full = {"GLOSSARY.html", "INSTRUCTOR.html", "01_halves.html", "02_more.html"}
+    both = {"01_halves.html", "02_more.html", "GLOSSARY.html"}
+    student = both | {"index.html", "GLOSSARY.md", "01_halves.ipynb", "02_more.ipynb"}
+    full = both | {"INSTRUCTOR.html"}
     assert written == {"index.html", *(f"student/{name}" for name in student), *(f"full/{name}" for name in full)}
     pages = {version: parse((out / version / "01_halves.html").read_text()) for version in ("student", "full")}
     for soup in pages.values():
@@ -275,6 +281,7 @@ def test_the_tour_shows_values_and_their_code(collection):
     np.testing.assert_allclose([bar.get_height() for bar in bars.patches], values)
     assert (bits.images[0].get_array()[0] == code).all()
     assert [text.get_text() for text in bits.texts] == ["+" if bit > 0 else "−" for bit in code]
+    assert [text.get_position()[0] for text in bits.texts] == list(range(1, len(code) + 1))  # counted from 1
 
 
 def test_the_tour_counts_every_image_at_its_distance(collection):

@@ -338,6 +338,9 @@ class TestCompare:
     def test_differences_are_the_settings_that_differ(self, smoke_run):
         other = Run(replace(SMOKE, bits=32, method=replace(SMOKE.method, margin=0.3)), smoke_run.folder)
         assert compare.differences([smoke_run, other]) == {"bits": [16, 32], "method.margin": [0.15, 0.3]}
+        arc = Run(replace(smoke_run.experiment, method=replace(smoke_run.experiment.method, metric="arcface")), root)
+        assert compare.differences([smoke_run, arc]) == {"method.metric": [None, "arcface"]}
+        assert compare.differences([smoke_run, arc], resolved=True) == {"method.metric": ["cosface", "arcface"]}
 
     def test_paired_difference_averages_seeds_before_it_draws_queries(self, tmp_path, splits):
         good, bad = ([make_run(tmp_path, splits, noise, seed) for seed in (1, 2)] for noise in (0.1, 0.3))

@@ -1,9 +1,11 @@
 """Tables, maps, sheets and curves: that what they show is what the runs hold, and that they say what it is."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from fake_runs import NAMES, make_run, make_splits, texts, unwrapped
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from safetensors.torch import save_file
@@ -14,7 +16,7 @@ from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.lists import ListFiles
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Experiment, Run, fresh_method
-from cscelab.explain import code_cams, mass_inside
+from cscelab.explain import code_cams, mass_inside, own_and_others
 from cscelab.figures import cams, curves, galleries, sheets, study, tables
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import GREY
@@ -255,23 +257,63 @@ def test_cam_figure_writes_the_measured_number_under_each_map(birds):
     expected = []
     for method in methods.values():
         ratios = mass_inside(code_cams(method, as_tensor(birds.images)), birds.masks)
-        expected += [f"{ratio:.1f} × chance" for ratio in ratios[:2]] + ["no target"]
-    shown = [t for t in texts(figure) if ("chance" in t and "\n" not in t and "×" in t) or t == "no target"]
+        expected += [f"{ratio:.1f} × uniform" for ratio in ratios[:2]] + ["no target"]
+    shown = [t for t in texts(figure) if t.endswith("× uniform") or t == "no target"]
     assert shown == expected
     assert {"baseline", "aie", "image"} <= set(texts(figure))
     bold = [
         t.get_text().replace("-\n", "-").replace("\n", " ") for t in figure.axes[0].texts if t.get_weight() == "bold"
     ]
     assert bold[-3:] == list(NAMES)  # the class names, as in the paper
-    assert len(figure.axes[0].images) == 3 + 2 * 2 * 3  # images, and for each method a grey image and its map
+    assert len(figure.axes[0].images) == 3 + 2 * 3  # images, and for each method those under its maps
     assert figure.axes[1].get_ylabel().startswith("activation")  # the colour bar says what it is
+
+
+def test_the_noise_of_smooth_maps_is_the_same_at_every_call_and_torch_s_generator_untouched(birds):
+    _, method = untrained()
+    state = torch.get_rng_state()
+    once, again = (code_cams(method, as_tensor(birds.images), extractor="SmoothGradCAMpp") for _ in range(2))
+    assert torch.equal(once, again)
+    assert once.std() > 0
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_cell_and_a_callback_may_explain_with_one_network_at_once(birds):
+    _, method = untrained()
+    images = as_tensor(birds.images)
+    alone, others, stop = code_cams(method, images), images.flip(0)[:2], threading.Event()
+
+    def callback() -> None:
+        while not stop.is_set():
+            code_cams(method, others)
+
+    thread = threading.Thread(target=callback)
+    thread.start()
+    try:
+        maps = [code_cams(method, images) for _ in range(15)]
+    finally:
+        stop.set()
+        thread.join()
+    assert all(torch.allclose(found, alone, atol=1e-5) for found in maps)
 
 
 def test_cam_figure_of_one_method_without_masks(birds):
     figure = cams.cam_figure(untrained()[1], birds.images)
     assert "CSCE-Net" in texts(figure)
-    assert not [t for t in texts(figure) if "chance" in t]
+    assert not [t for t in texts(figure) if "uniform" in t]
     assert not figure.axes[0].collections
+
+
+def test_cam_figure_says_what_the_other_images_maps_have(birds):
+    methods = {name: untrained(structure=name)[1] for name in ("baseline", "aie")}
+    found = [own_and_others(code_cams(m, as_tensor(birds.images)), birds.masks) for m in methods.values()]
+    means = [f"{np.nanmean(each.others):.1f}" for each in found]
+    (note,) = (unwrapped(t) for t in texts(cams.cam_figure(methods, birds.images, birds.masks)) if "Under each" in t)
+    assert note.endswith(f"the other images drawn here have {means[0]} (baseline), {means[1]} (aie) on average.")
+    (alone,) = (t for t in texts(cams.cam_figure(methods["aie"], birds.images[:1], birds.masks[:1])) if "Under" in t)
+    assert unwrapped(alone).endswith("a uniform map has 1.")
+    hidden = cams.cam_figure(methods["aie"], birds.images, np.zeros_like(birds.masks))
+    assert [unwrapped(t)[-20:] for t in texts(hidden) if "Under" in t] == ["a uniform map has 1."]
 
 
 def test_cam_numbers_are_means_over_queries_whose_target_shows(birds, tmp_path, monkeypatch):
@@ -285,8 +327,14 @@ def test_cam_numbers_are_means_over_queries_whose_target_shows(birds, tmp_path, 
     for layer in ("stage4", "local"):
         ratios = mass_inside(code_cams(method, as_tensor(birds.images), layer), birds.masks)
         assert numbers[layer] == pytest.approx(np.nanmean(ratios), rel=1e-5)
+        control = np.nanmean(own_and_others(code_cams(method, as_tensor(birds.images), layer), birds.masks).others)
+        assert numbers[f"{layer} others"] == pytest.approx(control)
+        over = f"{layer} own over others"
+        assert numbers[over] == pytest.approx(numbers[layer] / control)
+        assert numbers[f"{over} low"] < numbers[over] < numbers[f"{over} high"]
     baseline = cams.cam_numbers(untrained(structure="baseline")[1], queries=birds)
-    assert set(baseline) == {"structure", "n", "stage4", "stage4 low", "stage4 high"}  # no local branch
+    columns = ("stage4", "stage4 others", "stage4 own over others")  # no local branch
+    assert list(baseline) == ["structure", "n"] + [c + end for c in columns for end in ("", " low", " high")]
     assert baseline["stage4 low"] <= baseline["stage4"] <= baseline["stage4 high"]
 
 
@@ -296,6 +344,54 @@ def test_cams_need_masks_and_data(birds):
         cams.cam_numbers(method)
     with pytest.raises(ValueError, match="no target masks, so that maps cannot be measured"):
         cams.cam_numbers(method, queries=replace(birds, masks=None))
+
+
+def test_the_interval_of_a_ratio_resamples_both_means_together():
+    own = np.array([1.0, 2.0, 4.0])
+    assert cams._ratio_of_means(own, own / 2) == pytest.approx((2, 2, 2))  # paired: the ratio never varies
+    value, low, high = cams._ratio_of_means(own, np.array([1.0, 1.0, 2.0]))
+    assert value == pytest.approx(7 / 4)
+    assert (low, high) == pytest.approx((1, 2))  # nothing but the first query, or none of it
+
+
+def test_a_map_is_measured_against_the_other_images_maps():
+    masks = np.zeros((3, 4, 4), np.uint8)
+    masks[0, 0, 0], masks[1, :2, :2], masks[2, 3] = 1, 1, 1
+    cams = np.zeros((3, 4, 4))
+    cams[0, 0, 0], cams[1, 0, 0], cams[1, 0, 1], cams[2] = 0.5, 0.3, 0.1, 1
+    own, others = own_and_others(cams, masks)
+    assert own == pytest.approx([16, 4, 1])  # all of the mass over 1/16 and 1/4 of the area; a uniform map
+    assert others == pytest.approx([(0.75 * 16 + 1) / 2, (4 + 1) / 2, 0])
+
+
+def test_the_control_is_every_other_map_on_this_mask(birds):
+    maps = np.random.default_rng(0).random((3, 112, 112))
+    own, others = own_and_others(maps, birds.masks)
+    np.testing.assert_allclose(own, mass_inside(maps, birds.masks))
+    by_hand = [np.mean([mass_inside(maps[[i]], birds.masks[[j]])[0] for i in range(3) if i != j]) for j in range(3)]
+    np.testing.assert_allclose(others, by_hand)  # NaN for the third, whose target is hidden
+    np.testing.assert_allclose(own_and_others(maps * [[[2]], [[5]], [[0.1]]], birds.masks).others, others)  # any scale
+    maps[0] = 0  # an empty map says nothing about the others
+    own, others = own_and_others(maps, birds.masks)
+    assert np.isnan(own[0])
+    np.testing.assert_allclose(others[1], mass_inside(maps[[2]], birds.masks[[1]])[0])
+    maps[2] = 0
+    assert np.isnan(own_and_others(maps, birds.masks).others[1])  # no other map is left
+
+
+def test_a_blob_in_the_middle_beats_a_uniform_map_and_not_its_control():
+    masks = np.zeros((4, 9, 9))
+    for i in range(4):
+        masks[i, 3 : 5 + i % 2, 3 : 5 + i // 2] = 1  # targets near the middle
+    blob = np.repeat(np.exp(-((np.indices((9, 9)) - 4) ** 2).sum(axis=0) / 4)[None], 4, axis=0)
+    own, others = own_and_others(blob, masks)
+    assert own.min() > 2
+    np.testing.assert_allclose(own, others)
+
+
+def test_one_map_has_no_control():
+    with pytest.raises(ValueError, match="1 map came, and the control is made of other images' maps; give at least 2"):
+        own_and_others(np.ones((1, 4, 4)), np.ones((1, 4, 4)))
 
 
 # --- sheets and curves
@@ -337,7 +433,7 @@ def test_training_curves_draw_the_history(pair):
     assert np.ravel(validation.lines[1].get_xdata()).tolist() == [2]  # the epoch that was kept
     assert loss.lines[0].get_linestyle() != loss.lines[1].get_linestyle()
     assert loss.lines[0].get_marker() != loss.lines[1].get_marker()
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["CSCE-Net", "CSQ"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["CSCE-Net: 0.750", "CSQ: 0.750"]
 
 
 def test_precision_recall_draws_the_report_and_rings_radius_two(pair):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cscelab.datasets import imagecache
-from cscelab.datasets.folder import Folder, load_folder
+from cscelab.datasets.folder import Folder, load_folder, located
 from cscelab.datasets.imagecache import ImageStore, cached_images, decode
 
 SPLITS = ("train", "validation", "query", "database")
@@ -186,6 +186,20 @@ def test_the_cache_is_used_until_a_file_changes_or_it_is_cut_off(tmp_path, monke
     assert (load() == first).all()
     assert len(calls) == 8  # what was cut off is made again
     assert not list((tmp_path / "images").glob(".*"))
+
+
+def test_a_relative_folder_is_tried_from_the_checkout_too(tmp_path, monkeypatch):
+    tree(tmp_path / "checkout" / "photos")
+    notebooks = tmp_path / "checkout" / "notebooks"
+    notebooks.mkdir()
+    monkeypatch.setenv("CSCELAB_DATA", str(tmp_path / "checkout" / "data"))
+    monkeypatch.chdir(notebooks)
+    assert located("photos") == tmp_path / "checkout" / "photos"
+    assert load_folder(Folder("photos", **SMALL), tmp_path, progress=False).class_names == ("cat", "dog")
+    assert located("nowhere") == Path("nowhere")  # so that the error names what was given
+    assert located(str(tmp_path)) == tmp_path
+    tree(notebooks / "photos")
+    assert located("photos") == Path("photos")  # what is here comes first
 
 
 def test_configuration_survives_json(tmp_path):

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_runs import N_DATABASE, N_QUERY, NAMES, make_run, make_splits, marks, texts, unwrapped
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cscelab import neighbours
 from cscelab.datasets.base import ImageSet
 from cscelab.figures import choices, galleries
-from cscelab.figures.style import RIGHT, WRONG, save
+from cscelab.figures.mosaic import wrap
+from cscelab.figures.style import RIGHT, WRONG, new_figure, save
 
 # --- neighbours
 
@@ -185,3 +187,28 @@ def test_two_cases_figure_holds_counts_and_both_methods(pair, splits):
     assert len(marks(figure, "✓")) + len(marks(figure, "✗")) == 20
     assert [texts(figure).count(unwrapped(name)) for name in ("CSQ", "CSCE-Net")] == [2, 2]
     assert figure.axes[0].collections  # the outlines of the targets
+
+
+@pytest.mark.parametrize("dpi", [100, 150])
+def test_no_words_run_off_the_sheet_on_screen_or_in_the_file(pair, splits, dpi):
+    entry = galleries.gallery_entry(*pair, "hardest", splits.query)
+    for figure in (galleries.two_cases(*pair, splits), galleries.top10_gallery([entry], splits)):
+        figure.dpi = dpi
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        width = figure.get_size_inches()[0] * dpi
+        ends = {text.get_text(): text.get_window_extent(renderer).x1 for text in figure.axes[0].texts}
+        assert not {words: end / width for words, end in ends.items() if end > width - 4}
+        assert max(ends.values()) > 0.8 * width  # the room is used
+
+
+@pytest.mark.parametrize("dpi", [100, 150])
+@pytest.mark.parametrize("size", [7.5, 8.5, 9, 10, 12])
+def test_wrapped_lines_fit_as_they_are_drawn(dpi, size):
+    words = (
+        "Of the 249 queries with targets below the median of 6.8% of the image, CSCE-Net has all right; " * 3
+    )
+    figure = new_figure(5, 5, dpi=dpi)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for line in wrap(words, 4.0, size):
+        drawn = figure.text(0, 0, line, fontsize=size)
+        assert drawn.get_window_extent(renderer).width <= 4.0 * dpi

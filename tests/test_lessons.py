@@ -13,7 +13,6 @@ from cscelab.dsf import dynamic_sign
 from cscelab.encode import Encoded
 from cscelab.evaluate import mean_average_precision
 from cscelab.experiment import Experiment, Run, fresh_method, measure
-from cscelab.figures.exercises import check
 from cscelab.figures.lessons import (
     MINUS,
     PLUS,
@@ -80,15 +79,6 @@ def run(splits):
     ]
     made.__dict__["model"] = lambda: fresh_method(experiment, 3).eval()
     return made
-
-
-class TestCheck:
-    def test_waits_accepts_and_refuses(self, capsys):
-        check(None, lambda answer: False, "unused")
-        check(4, lambda answer: answer == 4, "unused")
-        assert capsys.readouterr().out == "not answered yet\nright\n"
-        with pytest.raises(AssertionError, match="3 is not right yet: count again"):
-            check(3, lambda answer: answer == 4, "count again")
 
 
 class TestDecoding:
@@ -208,7 +198,7 @@ class TestFigures:
 
     def test_parts_without_gradient_are_named_as_such(self, run):
         parts, context = gradient_figure(run, {"CF": run}).axes
-        assert [line.get_label() for line in parts.lines] == ["backbone", "threshold_layer: 0"]
+        assert [line.get_label() for line in parts.lines] == ["trunk", "threshold layer: no gradient"]
         assert parts.lines[0].get_ydata().tolist() == [2.0, 1.0]
         assert context.lines[0].get_ydata().tolist() == [3.0, 2.0]
 

@@ -3,6 +3,7 @@
 import os
 import threading
 from dataclasses import replace
+from operator import mul
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from fake_runs import make_run, texts
 
 from cscelab.datasets import load_data
+from cscelab.datasets.processes import unordered
 from cscelab.experiment import find_run, run, unfinished
 from cscelab.figures.monitor import SMOOTH, Trail, best_row, described, monitor_figure, running_mean
 from cscelab.figures.provenance import SMOKE_MARK
@@ -17,6 +19,8 @@ from cscelab.recipes import recipe
 from cscelab.train import NotFiniteLossError
 from cscelab.watch import Progress
 from cscelab.widgets import TrainingMonitor, checked, worker
+from cscelab.widgets.monitor import _raise as raise_in_the_package
+from cscelab.widgets.monitor import sentence
 from cscelab.widgets.worker import Worker, train_in_thread, training_now
 
 SMOKE = recipe("csce", "smoke")
@@ -239,7 +243,7 @@ class TestMonitor:
         monitor = TrainingMonitor(SMOKE, root=data)
 
         def fail(error):
-            monkeypatch.setattr(worker, "run", lambda *_, **__: (_ for _ in ()).throw(error))
+            monkeypatch.setattr(worker, "run", lambda *_, **__: raise_in_the_package(error))
             monitor.start.click()
             monitor.worker.wait(PATIENCE)
             monitor.refresh()
@@ -296,6 +300,36 @@ class TestMonitor:
         assert len(asked) == 3
         assert asked[2] == "waiting"
         assert monitor.run is not None
+
+    def test_images_that_are_drawn_first_are_reported_and_can_be_stopped(self, data, monkeypatch):
+        monitor, seen = TrainingMonitor(replace(SMOKE, seed=77), root=data), []
+
+        def draws(experiment, **_):
+            for job, _ in unordered(mul, [(1, 1), (2, 2), (3, 3), (4, 4)], 1):
+                if job == (3, 3):  # two of four are reported
+                    monitor.refresh()
+                    seen.append((monitor.status.value, monitor.bar.value, monitor.bar.bar_style))
+                    monitor.stop.click()
+                    seen.append((monitor.status.value, monitor.stop.disabled))
+            raise AssertionError("drawing went on")
+
+        monkeypatch.setattr(worker, "run", draws)
+        monitor.start.click()
+        monitor.worker.wait(PATIENCE)
+        monitor.refresh()
+        (drawing, share, style), (stopping, disabled) = seen
+        assert "Drawing the images, once: 50% done." in drawing
+        assert (share, style) == (0.5, "warning")
+        assert "50% done; stopping after those in hand." in stopping
+        assert disabled
+        assert monitor.worker.state == "stopped"
+        checked(monitor)
+
+    def test_a_stop_before_anything_is_drawn_is_answered(self, data):
+        waiting = Worker(SMOKE, data, Trail.of(SMOKE))
+        assert sentence(waiting.trail, waiting, None) == "Getting the images ready."
+        waiting.stop()
+        assert sentence(waiting.trail, waiting, None) == "Stopping as soon as the images are ready."
 
     def test_stop_ends_the_wait_too(self, data, monkeypatch):
         monitor = TrainingMonitor(SMOKE, root=data)

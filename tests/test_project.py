@@ -141,13 +141,14 @@ def test_every_exercise_has_a_self_check_and_a_folded_solution(path):
     cells = cells_of(path)
     tags = [tag for cell in cells for tag in cell["metadata"].get("tags", []) if tag in ("self-check", "solution")]
     assert tags == ["self-check", "solution"] * N_EXERCISES
-    for question, solution in zip(cells_of(path, "self-check"), cells_of(path, "solution"), strict=True):
+    pairs = zip(cells_of(path, "self-check"), cells_of(path, "solution"), strict=True)
+    for number, (question, solution) in enumerate(pairs, 1):
         assert solution["metadata"]["jupyter"] == {"source_hidden": True}
         assert source(question).startswith("answer = None\n")
         assert "answer = None" not in source(solution)
         assert source(solution).startswith("# Solution\n"), "JupyterLab shows the first line of a folded cell"
         checks = [ast.parse(source(cell)).body[-1] for cell in (question, solution)]
-        assert ast.unparse(checks[0]).startswith("check(answer, ")
+        assert ast.unparse(checks[0]).startswith(f"check('{path.stem[:2]}-{number}', answer")
         assert ast.unparse(checks[0]) == ast.unparse(checks[1]), "the solution is checked as the answer is"
 
 
@@ -239,6 +240,22 @@ def test_numbers_of_the_instructor_guide_are_those_of_the_readme_and_the_tables(
     known = {f"{abs(float(number)):.3f}"[1:] for number in measured}
     known |= set(re.findall(r"(?<![\w.])\.\d{2,3}\b", (ROOT / "README.md").read_text()))
     assert sorted(said - known) == []
+
+
+def test_what_the_instructor_guide_says_of_maps_is_in_the_table_of_fig_6():
+    """Masses inside, numbers with a digit before the point: 3.0 and 1.66 [1.62, 1.71]."""
+    guide = (ROOT / "notebooks" / "INSTRUCTOR.md").read_text()
+    said = re.findall(r"(?<![\w.])\d\.\d+(?![\w.])", guide)
+    assert len(said) >= 4
+    measured = re.findall(r"\d+\.\d+", (ROOT / "figures" / "fig6-mass-inside.csv").read_text())
+    for number in said:
+        assert number in {f"{float(one):.{len(number) - 2}f}" for one in measured}
+
+
+def test_the_glossary_has_the_terms_that_notebooks_use_without_explaining_them():
+    entries = (ROOT / "notebooks" / "GLOSSARY.md").read_text()
+    for term in ("Bootstrap", "Grad-CAM", "Validation split", "Receptive field", "Frobenius norm", "Collapse"):
+        assert f"\n- **{term}**: " in entries
 
 
 def test_targets_of_make_that_texts_name_exist():

@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import pytest
 from fake_runs import make_run, make_splits
+from PIL import Image
 
 from cscelab import shelf as module
 from cscelab.collection import collection_of, shipped_collection
-from cscelab.datasets import Aviary, Folder, ListFiles, data_fingerprint
+from cscelab.datasets import Aviary, Folder, ListFiles, data_fingerprint, folder_fingerprint
 from cscelab.experiment import Experiment, Run, runs_folder
 from cscelab.methods.csq import CSQConfig
-from cscelab.recipes import CSCE, QUICK, TABLE2, TABLE3
+from cscelab.recipes import CSCE, PROFILES, QUICK, TABLE2, TABLE3
 from cscelab.shelf import Shelf
-from cscelab.titles import data_titles, loss_of, method_titles
+from cscelab.titles import data_titles, loss_of, method_titles, usual_titles
 
-SHIPPED = "CSCE-Net, shipped"
+SHIPPED = "Shipped encoder (CSCE-Net)"
 THREE = "Aviary, 3 species"
 
 
@@ -129,11 +130,30 @@ def test_runs_without_their_data_are_listed_and_refused_when_opened(root, store,
     store(gone=Folder(str(tmp_path / "gone.zip"), image_size=32))
     changed = store(fingerprint="another drawing")
     shelf = Shelf(root)
-    assert shelf.data_sets() == ["Aviary, 20 species", "gone.zip, 3 classes, 32 px", THREE]
+    assert shelf.data_sets() == ["Aviary, 20 species", "gone.zip, 3 classes, 32 px, files absent", THREE]
     with pytest.raises(ValueError, match=r"gone.zip does not exist; give a folder"):
-        shelf.collection("gone.zip, 3 classes, 32 px", "CSCE-Net", 16)
+        shelf.collection("gone.zip, 3 classes, 32 px, files absent", "CSCE-Net", 16)
     with pytest.raises(ValueError, match=f"the images of {changed.experiment.name} have changed since it ran; run it"):
         shelf.collection(THREE, "CSCE-Net", 16)
+
+
+def test_a_relative_folder_is_found_from_the_checkout_too(root, store, loads, tmp_path, monkeypatch):
+    write_images(tmp_path / "photographs")
+    here = tmp_path / "checkout" / "notebooks"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("CSCELAB_DATA", str(tmp_path / "checkout" / "data"))
+    store(gone=Folder("../photographs", image_size=32), fingerprint=folder_fingerprint(tmp_path / "photographs"))
+    shelf = Shelf(root)
+    title = "photographs, 3 classes, 32 px"  # no files are absent
+    assert shelf.data_sets()[1:] == [title]
+    assert shelf.collection(title, "CSCE-Net", 16).bits == 16
+    assert [data.path for data in loads] == [str(tmp_path / "photographs")]
+
+
+def write_images(folder):
+    (folder / "cat").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(folder / "cat" / "1.png")
 
 
 def test_damaged_runs_leave_the_others_in_place(root, store, loads):
@@ -144,7 +164,7 @@ def test_damaged_runs_leave_the_others_in_place(root, store, loads):
     (store(bits=8).folder / "metrics.json").write_text("{")
     store(bits=64)
     shelf = Shelf(root)
-    assert shelf.data_sets()[1:] == ["a.zip, 32 px", THREE]  # how many classes it has nobody can read
+    assert shelf.data_sets()[1:] == ["a.zip, 32 px, files absent", THREE]  # how many classes it has nobody can read
     assert shelf.methods(THREE) == ["CSCE-Net"]
     with pytest.raises(ValueError, match=r"metrics.json cannot be read .*; delete its folder and run again"):
         shelf.collection(THREE, "CSCE-Net", 8)
@@ -154,6 +174,37 @@ def test_damaged_runs_leave_the_others_in_place(root, store, loads):
 
 
 # --- titles
+
+
+def test_the_recipes_come_first_in_their_order_and_the_others_are_named(root, store):
+    for method in (TABLE3["CE"], TABLE2["Baseline"], CSQConfig(), replace(CSCE, feature_norm="none"), CSCE):
+        store(method=method)
+        store(method=method, seed=1)
+    shelf = Shelf(root)
+    usual = ["CSCE-Net", "CSQ", "Baseline", "CSCE-Net, CE"]
+    assert shelf.methods(THREE)[:4] == usual
+    assert sorted(shelf.others(THREE)) == sorted([f"{title}, seed 1" for title in usual] + NORMLESS)
+    assert shelf.methods(THREE)[4:] == shelf.others(THREE)
+    assert shelf.others("Aviary, 20 species") == []  # the shipped encoder is none of them
+
+
+NORMLESS = ["CSCE-Net, without norm", "CSCE-Net, without norm, seed 1"]
+
+
+def test_settings_of_the_study_are_said_in_its_words():
+    base = Experiment("a", data=QUICK.data, method=CSCE, training=QUICK.training)
+    printed = replace(CSCE, aie_normalize=None, feature_norm="none")
+    faster = replace(base.training, new_lr=3.0)
+    runs = runs_of(base, replace(base, method=printed), replace(base, training=faster))
+    words = ["CSCE-Net, Eq. 3 as printed, without norm", "CSCE-Net, new parts three times as fast"]
+    assert method_titles(runs) == ["CSCE-Net", *words]
+
+
+def test_usual_titles_are_those_of_the_tables_rows():
+    usual = usual_titles()
+    assert usual[0] == "CSCE-Net"
+    assert {"CSQ", "Baseline", "Baseline + local", "CSCE-Net, CE+Qua", "CSCE-Net, CF+DSF learned"} <= set(usual)
+    assert len(usual) == len(set(usual))
 
 
 def test_only_what_is_needed_is_added_to_a_title():
@@ -178,7 +229,7 @@ def test_only_what_is_needed_is_added_to_a_title():
         "CSCE-Net",
         "CSCE-Net, seed 2",
         "CSCE-Net, CE",
-        "CSCE-Net, feature_norm=none",
+        "CSCE-Net, without norm",
         "CSCE-Net, epochs=9, seed 1",
         "CSCE-Net, epochs=9",
     ]
@@ -197,6 +248,7 @@ def test_data_sets_of_one_name_are_told_apart():
         Aviary(scenes=True): None,
         Aviary(train=9000, database=5000): None,
         Aviary(clutter=3): None,
+        PROFILES["standard"].data: None,
         Folder("/a/flowers"): 5,
         Folder("/b/flowers"): 5,
         Folder("/a/flowers", image_size=32): 5,
@@ -207,6 +259,7 @@ def test_data_sets_of_one_name_are_told_apart():
         "Aviary scenes, 20 species",
         "Aviary, 20 species, 9,000 train, 5,000 database",
         "Aviary, 20 species, clutter=3",
+        "Aviary, 20 species, standard profile",
         "flowers, 5 classes, 64 px",
         "flowers, 5 classes, 64 px, path=/b/flowers",
         "flowers, 5 classes, 32 px",

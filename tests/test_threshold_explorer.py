@@ -137,22 +137,22 @@ class TestFigures:
     def test_flipped_bits_are_boxed_rule_by_rule_and_the_band_is_hatched(self):
         figure = threshold_figure(VALUES, 0.1, title="a wren")
         bars, strip = figure.axes
-        assert boxes(strip, "flipped") == [(1.54, 0.56), (3.54, 1.56)]  # bit 2 by the paper's, bit 4 by the released
-        assert [left for left, _ in boxes(bars, "////")] == [1.6, 3.6]  # bits 2 and 4
+        assert boxes(strip, "flipped") == [(1.54, 0.56), (3.54, 1.56)]  # bit 3 by the paper's, bit 5 by the released
+        assert [left for left, _ in boxes(bars, "////")] == [1.6, 3.6]  # bits 3 and 5
         assert np.asarray(strip.images[0].get_array()).tolist() == [
             [1, 1, 1, -1, -1, 1], [1, 1, -1, -1, -1, 1], [1, 1, 1, -1, 1, 1],
         ]  # fmt: skip
         assert "2 of 6 values in the band" in bars.get_title(loc="left")
         for said in ("4 +, 2 − (67% +)", "3 +, 3 − (50% +); 1 flipped", "5 +, 1 − (83% +); 1 flipped", "a wren"):
             assert said in words(figure)
-        assert "paper rule: 3 +, 3 − (50% +), flipped: bit 2." in alt_text(figure)
-        assert "In the band: bits 2, 4." in alt_text(figure)
+        assert "paper rule: 3 +, 3 − (50% +), flipped: bit 3." in alt_text(figure)  # counted from 1
+        assert "In the band: bits 3, 5." in alt_text(figure)
 
     def test_sorting_keeps_the_bits_numbers(self):
         figure = threshold_figure(VALUES, 0.1, by_value=True)
         strip = figure.axes[1]
-        assert [tick.get_text() for tick in strip.get_xticklabels()] == ["3", "4", "2", "5", "1", "0"]
-        assert "paper rule: 3 +, 3 − (50% +), flipped: bit 2." in alt_text(figure)
+        assert [tick.get_text() for tick in strip.get_xticklabels()] == ["4", "5", "3", "6", "2", "1"]
+        assert "paper rule: 3 +, 3 − (50% +), flipped: bit 3." in alt_text(figure)
 
     def test_zoom_ends_the_axis_near_the_band(self):
         assert threshold_figure(VALUES, 0.1, zoom=True).axes[0].get_ylim() == pytest.approx((-0.3, 0.3))

@@ -55,12 +55,26 @@ def test_every_kind_is_prepared_as_data_sets_are(kind):
 
 def test_a_picture_of_one_colour_keeps_it_whatever_its_mode():
     for mode, colour, expected in (
-        ("RGBA", (9, 99, 199, 30), (9, 99, 199)),
+        ("RGBA", (9, 99, 199, 255), (9, 99, 199)),
         ("L", 77, (77,) * 3),
         ("1", 1, (255,) * 3),
     ):
         assert (read_upload("x.png", encoded(Image.new(mode, (50, 40), colour), "PNG"), 8) == expected).all()
     assert (read_upload("x.jpg", encoded(Image.new("CMYK", (50, 40)), "JPEG"), 8) > 250).all()
+
+
+def test_what_is_transparent_becomes_white():
+    half = 255 - (255 - 55) * 51 // 255  # a fifth of the colour, on white
+    for image, expected in (
+        (Image.new("RGBA", (50, 40), (0, 0, 0, 0)), 255),
+        (Image.new("RGBA", (50, 40), (55, 55, 55, 51)), half),
+        (Image.new("LA", (50, 40), (0, 0)), 255),
+    ):
+        assert (read_upload("x.png", encoded(image, "PNG"), 8) == expected).all()
+    palette = Image.new("P", (50, 40), 3)
+    assert (read_upload("x.gif", encoded(palette, "GIF", transparency=3), 8) == 255).all()
+    grey = Image.fromarray(np.full((40, 50), 256 * 77, np.uint16))  # 16 bits have no transparency
+    assert (read_upload("x.png", encoded(grey, "PNG", transparency=256 * 77), 8) == 77).all()
 
 
 def test_a_turned_photograph_is_set_upright():
@@ -71,6 +85,8 @@ def test_a_turned_photograph_is_set_upright():
     content = encoded(Image.fromarray(np.rot90(upright)), "PNG", exif=exif)
     found = read_upload("phone.png", content, 40)
     assert np.array_equal(found, upright)
+    sticker = encoded(Image.fromarray(np.rot90(upright)).convert("RGBA"), "PNG", exif=exif)
+    assert np.array_equal(read_upload("sticker.png", sticker, 40), upright)
 
 
 def test_of_an_animation_the_first_frame_and_of_one_pixel_its_colour():

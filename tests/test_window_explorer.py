@@ -11,7 +11,7 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Experiment
-from cscelab.figures.aie_lesson import number, place_figure, window_figure
+from cscelab.figures.aie_lesson import number, place_figure, span, window_figure
 from cscelab.figures.anatomy import attention_figure, fields_figure, taps_inside
 from cscelab.figures.dissection import Dissection, dissect
 from cscelab.figures.provenance import SMOKE_MARK
@@ -173,7 +173,7 @@ def test_the_scale_of_lengths_stands_still(dissection):
 
 def test_the_window_picture_says_which_window_and_its_share(dissection):
     figure = window_figure(dissection, 25 + 4)
-    assert "Window 5 of 9, 4×4; Eq. 3 over ‖f_g‖²" in texts(figure)
+    assert "Window 5 of 9, 4×4; Eq. 3 divided by the windows' squared norm" in texts(figure)
     assert f"{dissection.shares[29]:.1%} of all that is subtracted" in texts(figure)
     assert SMOKE_MARK not in "".join(text.get_text() for text in figure.texts)
     figure = window_figure(replace(dissection, smoke=True), 0)
@@ -181,9 +181,32 @@ def test_the_window_picture_says_which_window_and_its_share(dissection):
 
 
 @pytest.mark.parametrize(("value", "words"), [(26899.4, "26,899"), (1.152, "1.15"), (-0.00194, "−0.00194"), (0, "0"),
-                                          (2.8e-5, "2.8e−05"), (99.96, "100")])  # fmt: skip
+                                          (2.8e-5, "2.8 × 10⁻⁵"), (99.96, "100")])  # fmt: skip
 def test_numbers_have_three_figures(value, words):
     assert number(value) == words
+
+
+@pytest.mark.parametrize(("low", "high", "words"), [
+    (-0.00194, 6.6e-5, "−0.00194 to 0.00007"), (6.6e-5, 9.02e-4, "0.000066 to 0.000902"), (0, 0, "0.00 to 0.00"),
+    (1.009, 10.83, "1.0 to 10.8"), (12.3, 26899.4, "12 to 26,899"), (1e-6, 2.85e-5, "0.10 × 10⁻⁵ to 2.85 × 10⁻⁵"),
+])  # fmt: skip
+def test_both_ends_of_a_range_have_the_same_decimals(low, high, words):
+    assert span(low, high) == words
+    assert span(low, high, " (dark)") == words.replace(" to", " (dark) to")
+
+
+def test_the_channels_bars_have_a_legend(dissection):
+    *_, channels = place_figure(dissection).axes
+    assert [text.get_text() for text in channels.get_legend().get_texts()] == ["local", "subtracted", "left"]
+
+
+def test_taps_are_cells_of_their_own_map():
+    figure = fields_figure((3, 18), 14)
+    near, far = (np.asarray(image.get_array()) for image in figure.axes[0].images)
+    assert (near.shape[0], far.shape[0]) == (14, 37)  # each to its own scale
+    black = lambda grid: np.argwhere((grid == 0).all(axis=2)).tolist()  # noqa: E731
+    assert black(near) == [[row, column] for row in (4, 7, 10) for column in (4, 7, 10)]
+    assert black(far) == [[18, 18]]
 
 
 def test_the_widget_starts_at_the_largest_attention(widget, dissection):

@@ -10,7 +10,7 @@ from typing import Any
 
 from cscelab.datasets.aviary import DRAWING, Aviary, load_aviary
 from cscelab.datasets.base import ImageSet, Splits
-from cscelab.datasets.folder import Folder, load_folder
+from cscelab.datasets.folder import Folder, load_folder, located
 from cscelab.datasets.imagecache import ImageStore
 from cscelab.datasets.lists import ListFiles, load_lists
 from cscelab.paths import data_root
@@ -34,7 +34,7 @@ def data_fingerprint(config: DataConfig) -> str:
     if isinstance(config, Aviary):
         return f"drawing {DRAWING}"
     if isinstance(config, Folder):
-        return folder_fingerprint(Path(config.path).expanduser().resolve())
+        return folder_fingerprint(located(config.path).resolve())
     lists = [Path(path) for path in (config.train, config.query, config.database)]
     if not all(path.is_file() for path in lists):
         return "absent"

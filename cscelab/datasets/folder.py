@@ -10,6 +10,7 @@ import numpy as np
 
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.imagecache import ImageStore, cached_images
+from cscelab.paths import data_root
 
 ORDER = ("query", "validation", "train", "database")  # who chooses first: the queries stay when other sizes change
 PARTS = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
@@ -51,7 +52,7 @@ def load_folder(config: Folder, root: str | Path | None = None, progress: bool =
     "all" where there are none. Raises ValueError in one sentence where the folder is absent, is not one of class
     folders, has too few images for the sizes, or has an image that cannot be decoded.
     """
-    store = ImageStore(config.path)
+    store = ImageStore(located(config.path))
     parts = find_classes(store.names(), store.path)
     class_names = tuple(sorted({name for folders in parts.values() for name in folders}))
     if len(class_names) < 2:
@@ -75,6 +76,14 @@ def load_folder(config: Folder, root: str | Path | None = None, progress: bool =
     return Splits(
         image_set("train"), image_set("validation"), image_set("query"), image_set("database"), class_names=class_names
     )
+
+
+def located(path: str) -> Path:
+    """Where a data set's files are. A run may have been made in another folder than this: a relative path that leads
+    nowhere from here is tried from the checkout (the data folder's parent) too. It need not exist."""
+    given = Path(path).expanduser()
+    other = data_root().parent / given
+    return other.resolve() if not given.exists() and other.exists() else given
 
 
 def find_classes(names: Sequence[str], path: Path) -> dict[str, ClassFolders]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from cscelab.figures.dissection import NORMALIZE, Dissection
@@ -97,10 +98,23 @@ def window_figure(dissection: Dissection, window: int = 0, normalize: str | None
 
 
 def number(value: float) -> str:
-    """A number in three figures: "26,899", "1.15", "2.8e−05"."""
+    """A number in three figures: "26,899", "1.15", "2.8 × 10⁻⁵"."""
     size = abs(value)
-    words = f"{value:,.0f}" if size >= 100 else f"{value:.3g}" if size >= 1e-4 or not size else f"{value:.1e}"
-    return words.replace("-", "−")
+    if not size or size >= 1e-4:
+        return (f"{value:,.0f}" if size >= 100 else f"{value:.3g}").replace("-", "−")
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits.replace('-', '−')} × 10{str(int(power)).translate(RAISED)}"
+
+
+def span(low: float, high: float, first: str = "") -> str:
+    """A range, both ends with as many decimals: "−0.0019 to 0.0001", "1.0 to 10.8"; first: words on the first end."""
+    size = max(abs(low), abs(high))
+    power = int(np.floor(np.log10(size))) if size else 0
+    scale, times, decimals = 1.0, "", max(0, 2 - power)
+    if power < -4:
+        scale, times, decimals = 10.0**power, f" × 10{str(power).translate(RAISED)}", 2
+    ends = [f"{end / scale:,.{decimals}f}{times}".replace("-", "−") for end in (low, high)]
+    return f"{ends[0]}{first} to {ends[1]}"
 
 
 def _in_words(normalize: str) -> str:
@@ -135,7 +149,7 @@ def _picture(
 
 
 def _sizes(sheet: Mosaic, column: int, row: int, length: np.ndarray, title: str, square: Sequence[float]) -> None:
-    below = f"{number(length.min())} (dark) to {number(length.max())}"
+    below = span(length.min(), length.max(), " (dark)")
     _picture(sheet, column, row, length, title, below, square, cmap=SIZES, vmin=0, vmax=length.max() or 1)
 
 
@@ -151,7 +165,7 @@ def _signed(
     """Signed values (a, b) of equal cells over the grey image, with + and - in the cells."""
     x, y, largest = LEFTS[column], ROWS[row], float(np.abs(values).max()) or 1.0
     sheet.picture(x, y, SIDE, dissection.image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-    below = f"{number(values.min())} to {number(values.max())}"
+    below = span(values.min(), values.max())
     _picture(sheet, column, row, values, title, below, square, cmap=SIGNED, vmin=-largest, vmax=largest, alpha=COVER)
     rows, columns = np.mgrid[: values.shape[0], : values.shape[1]]
     step = SIDE / len(values)
@@ -200,11 +214,16 @@ def _chart(figure: Figure, row: int, left: float, title: str) -> Axes:
 def _channels(figure: Figure, vectors: Sequence[np.ndarray]) -> None:
     """The channels from which most is taken (or to which most is added), a bar a vector."""
     most = np.argsort(-np.abs(vectors[1]), kind="stable")[:N_CHANNELS]
-    axes = _chart(figure, 1, CHART, f"the {len(most)} channels changed most:\n{', '.join(NAMES)}")
+    axes = _chart(figure, 1, CHART, f"the {len(most)} channels changed most\n")
     places = np.arange(len(most))
     for index, (vector, (colour, hatch, _)) in enumerate(zip(vectors, LOOKS, strict=True)):
         heights = places + 0.27 * (index - 1)
         axes.barh(heights, vector[most], 0.27, color=tint(colour, 0.6), hatch=hatch, ec=colour, lw=0.8)
+    keys = [Patch(fc=tint(c, 0.6), ec=c, hatch=h, label=name) for name, (c, h, _) in zip(NAMES, LOOKS, strict=True)]
+    axes.legend(
+        handles=keys, loc="lower left", bbox_to_anchor=(-0.17, 0.985), ncols=3, fontsize=7.5, borderpad=0,
+        handlelength=1, handletextpad=0.3, columnspacing=0.7,
+    )  # fmt: skip
     axes.axvline(0, color=GREY, lw=0.8)
     axes.set_yticks(places, [str(channel) for channel in most])
     axes.set_ylim(len(most) - 0.45, -0.55)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from cscelab.collection import Collection, Query
+from cscelab.collection import Collection, Query, check_same_images
 from cscelab.datasets.loader import as_tensor
 from cscelab.explain import code_cams
-from cscelab.figures.cams import COLOURS, COVER
 from cscelab.figures.hits import GAP, TEXT, Hits, hits_of
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, wrap
+from cscelab.figures.overlay import overlaid as overlaid  # a browser lays its own
 from cscelab.figures.pairbits import bits_figure as bits_figure  # the third picture of a browser
 from cscelab.figures.provenance import stamp
 from cscelab.figures.style import BLUE, GREY, styled
@@ -26,6 +26,7 @@ WIDTH, MARGIN = 10.0, 0.12  # inches
 HEAD = 0.27  # height of a method's heading
 QUERY_SIDE = 1.25
 PER_LINE = 10
+SCALE = 2  # of an exported picture to the screen's
 INK = TEXT * LINE * POINT  # inches that a line of text takes
 
 
@@ -82,19 +83,13 @@ def speaking_maps(collection: Collection, query: Query, rows: np.ndarray) -> np.
     return code_cams(collection.method, as_tensor(images), codes=code.expand(len(images), -1)).numpy()
 
 
-def overlaid(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Images uint8 (N, H, W, 3) in grey under their maps (N, H, W) in colour, as in Fig. 6: uint8 (N, H, W, 3)."""
-    grey = images.mean(axis=3, keepdims=True)
-    colours = colormaps[COLOURS](maps)[..., :3] * 255
-    return np.asarray(np.rint((1 - COVER) * grey + COVER * colours), dtype=np.uint8)
-
-
 def ranking(
     collections: Sequence[Collection], query: Query, k: int | None = None, among: np.ndarray | None = None
 ) -> pd.DataFrame:
     """The k nearest by each method, the whole database where k is None: a row each, as it is exported to CSV.
 
-    Columns: method, bits, rank (from 1), distance, database row, id, class, right (empty for an image of one's own).
+    Columns: method, bits, rank (from 1), distance, database row, id, class, right (empty for an image of one's own),
+    and the file's path where the data set knows it, relative to its folder.
     """
     check_same_images(collections)
     tables = []
@@ -112,22 +107,18 @@ def ranking(
             "class": [_class(label, collection) for label in database.labels[found.rows]],
             "right": right,
         }
+        if "path" in database.attributes:
+            columns["path"] = database.attributes["path"][found.rows]
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
 
-def check_same_images(collections: Sequence[Collection]) -> None:
-    """Raises ValueError where there is none, or where a row means another image in another collection."""
-    if not collections:
-        raise ValueError("no collection was given; give one or two")
-    first = collections[0]
-    for other in collections[1:]:
-        for name in ("query", "database"):
-            one, two = (getattr(each.splits, name) for each in (first, other))
-            if (one is not two and not np.array_equal(one.ids, two.ids)) or first.class_names != other.class_names:
-                raise ValueError(
-                    f"{first.title} and {other.title} hold different images; choose methods of one data set"
-                )
+def gallery_png(figure: Figure) -> bytes:
+    """A gallery as a file: twice the size it has on screen, 2,000 pixels wide, for a page or a slide."""
+    buffer = BytesIO()
+    with styled():
+        figure.savefig(buffer, format="png", dpi=SCALE * figure.dpi, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,15 @@ from matplotlib.figure import Figure
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Run
-from cscelab.explain import code_cams, mass_inside
+from cscelab.explain import OwnAndOthers, code_cams, mass_inside, own_and_others
 from cscelab.figures.choices import title_of
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
+from cscelab.figures.overlay import key_colours, overlaid
 from cscelab.figures.provenance import mark_smoke
 from cscelab.figures.style import styled
 from cscelab.methods.base import HashMethod
-from cscelab.retrieval.bootstrap import Interval, interval
+from cscelab.retrieval.bootstrap import LEVEL, N_RESAMPLES, Interval, interval
 
-COLOURS = "viridis"  # perceptually uniform, and in order of lightness for those who see no colours
-COVER = 0.6  # opacity of the map over the grey image
 WIDTH = 10.0  # inches, at most
 LARGEST, GAP, MARGIN = 1.15, 0.1, 0.15  # inches; the first is the side of an image where there are few
 LABELS, BAR = 1.15, 0.75  # inches for the names of rows, and for the colour bar
@@ -42,7 +41,8 @@ def cam_figure(
     """Fig. 6: the images on top, below them a row of maps for each method, then the names, bold as in the paper.
 
     methods: one, or several by name (baseline and AIE, say); images: uint8 (N, H, W, 3); masks: (N, H, W), non-zero on
-    the target, drawn as outlines and measured: the number under a map is `mass_inside`, where 1 is chance.
+    the target, drawn as outlines and measured: the number under a map is `mass_inside`, in times a uniform map; the
+    note below says what the other images' maps have there.
     """
     given = methods if isinstance(methods, Mapping) else {_name(methods): methods}
     n, columns = len(images), range(len(images))
@@ -51,7 +51,8 @@ def cam_figure(
     step = side + (text + 0.12 if masks is not None else GAP)
     lines = [wrap(name, side, SIZE, bold=True) for name in names or [""] * n]
     head, foot = 0.5, max(len(line) for line in lines) * text + 0.1
-    note = "Under each map: share of its mass on the target over the target's share of the image; 1 is chance."
+    maps = {name: code_cams(_method(one), as_tensor(images), layer, extractor).numpy() for name, one in given.items()}
+    note = "" if masks is None else _note(maps, masks)
     width = 2 * MARGIN + LABELS + n * (side + GAP) + BAR
     top = head + side + GAP
     height = (
@@ -66,19 +67,17 @@ def cam_figure(
     sheet.text(MARGIN, head + side / 2, "image", SIZE + 1, va="center", weight="bold")
     for i in columns:
         sheet.picture(lefts[i], head, side, images[i], outline=None if masks is None else masks[i])
-    grey = np.repeat(images.mean(axis=3, keepdims=True), 3, axis=3).astype(np.uint8)
-    for row, (name, method) in enumerate(given.items()):
+    for row, (name, cams) in enumerate(maps.items()):
         y = top + row * step
         label = "\n".join(wrap(name, LABELS - 0.1, SIZE + 1, bold=True))
         sheet.text(MARGIN, y + side / 2, label, SIZE + 1, va="center", weight="bold")
-        cams = code_cams(_method(method), as_tensor(images), layer, extractor).numpy()
         ratios = None if masks is None else mass_inside(cams, masks)
+        covered = overlaid(images, cams)
         for i in columns:
-            sheet.picture(lefts[i], y, side, grey[i])
             outline = None if masks is None else masks[i]
-            sheet.picture(lefts[i], y, side, cams[i], cmap=COLOURS, vmin=0, vmax=1, alpha=COVER, outline=outline)
+            sheet.picture(lefts[i], y, side, covered[i], outline=outline)
             if ratios is not None:
-                shown = "no target" if np.isnan(ratios[i]) else f"{ratios[i]:.1f} × chance"
+                shown = "no target" if np.isnan(ratios[i]) else f"{ratios[i]:.1f} × uniform"
                 sheet.text(lefts[i] + side / 2, y + side + 0.04, shown, SIZE, ha="center")
     bottom = top + len(given) * step
     for left, name_lines in zip(lefts, lines, strict=True):
@@ -89,10 +88,23 @@ def cam_figure(
     return mark_smoke(sheet.figure, [method for method in given.values() if isinstance(method, Run)])
 
 
+def _note(maps: Mapping[str, np.ndarray], masks: np.ndarray) -> str:
+    """What the numbers under the maps are, and what the other images' maps (the control) have instead."""
+    note = "Under each map: share of its mass on the target over the target's share of the image; a uniform map has 1."
+    if len(masks) < 2:
+        return note
+    scores = {name: own_and_others(cams, masks).others for name, cams in maps.items()}
+    means = {name: float(np.nanmean(score)) for name, score in scores.items() if not np.isnan(score).all()}
+    if not means:
+        return note
+    said = ", ".join(f"{mean:.1f} ({name})" if len(maps) > 1 else f"{mean:.1f}" for name, mean in means.items())
+    return f"{note} On the same targets the maps of the other images drawn here have {said} on average."
+
+
 def _colour_bar(sheet: Mosaic, x: float, y: float, height: float) -> None:
     place = (x / sheet.width, 1 - (y + height) / sheet.height, 0.14 / sheet.width, height / sheet.height)
     bar = sheet.figure.colorbar(
-        ScalarMappable(Normalize(0, 1), COLOURS), cax=sheet.figure.add_axes(place), ticks=[0, 0.5, 1]
+        ScalarMappable(Normalize(0, 1), key_colours()), cax=sheet.figure.add_axes(place), ticks=[0, 0.5, 1]
     )
     bar.set_label("activation, each map's own scale", size=SIZE)
 
@@ -100,10 +112,13 @@ def _colour_bar(sheet: Mosaic, x: float, y: float, height: float) -> None:
 def cam_numbers(
     run: Explained, n: int = 200, queries: ImageSet | None = None, extractor: str = "GradCAM"
 ) -> dict[str, str | int | float]:
-    """Mean of `mass_inside` (1 is chance) over n queries spread evenly over the split, by layer.
+    """Means of `own_and_others` over n queries spread evenly over the split, by layer.
 
-    Returns "structure", "n" (queries whose target is visible and whose map is not empty), "stage4" and, where the
-    structure has a local branch, "local", each with " low" and " high" of its 95% interval over queries.
+    Returns "structure", "n" (queries whose target is visible and whose map is not empty), and for the layer "stage4"
+    and, where the structure has a local branch, "local": under the layer's name the mean of the queries' own maps, in
+    times a uniform map; " others", the mean of the other queries' maps on the same targets; " own over others", the
+    first mean over the second. Each comes with " low" and " high" of its 95% interval over queries (the maps that make
+    up the control are held fixed).
     queries: taken from the run's data where not given.
     Raises ValueError where the queries have no masks or a bare method comes without queries.
     """
@@ -120,12 +135,33 @@ def cam_numbers(
     numbers: dict[str, str | int | float] = {"structure": method.network.config.structure}
     for layer in ("stage4", "local") if hasattr(method.network, "local") else ("stage4",):
         cams = code_cams(method, as_tensor(part.images), layer, extractor)
-        ratios = mass_inside(cams, part.masks)
-        known = ratios[~np.isnan(ratios)]
-        numbers.setdefault("n", len(known))
-        found = interval(known) if len(known) else Interval(*(np.array(np.nan),) * 3)
-        numbers |= {layer: float(found.value), f"{layer} low": float(found.low), f"{layer} high": float(found.high)}
+        numbers |= _measured(layer, own_and_others(cams, part.masks), numbers)
     return numbers
+
+
+def _measured(layer: str, found: OwnAndOthers, numbers: Mapping[str, str | int | float]) -> dict[str, int | float]:
+    """The columns of one layer; "n" is that of the first layer."""
+    known = ~np.isnan(found.own) & ~np.isnan(found.others)
+    own, others = found.own[known], found.others[known]
+    nothing = Interval(*(np.array(np.nan),) * 3)
+    columns = {
+        layer: interval(own) if len(own) else nothing,
+        f"{layer} others": interval(others) if len(own) else nothing,
+        f"{layer} own over others": _ratio_of_means(own, others) if len(own) else nothing,
+    }
+    measured: dict[str, int | float] = {} if "n" in numbers else {"n": len(own)}
+    for name, column in columns.items():
+        measured |= {name: float(column.value), f"{name} low": float(column.low), f"{name} high": float(column.high)}
+    return measured
+
+
+def _ratio_of_means(first: np.ndarray, second: np.ndarray) -> Interval:
+    """Mean of first over mean of second, both (Q,), with the percentile interval of resampled queries."""
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(len(first), np.full(len(first), 1 / len(first)), size=N_RESAMPLES)  # (resamples, Q)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile((counts @ first) / (counts @ second), (tail, 1 - tail))
+    return Interval(first.mean() / second.mean(), low, high)
 
 
 def _method(explained: Explained) -> HashMethod:

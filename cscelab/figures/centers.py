@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def center_figure(centers: Tensor, title: str = "") -> Figure:
     figure.legend(
         handles=keys, loc="lower left", bbox_to_anchor=(0.05, -0.01), ncols=2, handlelength=1, columnspacing=1
     )
-    figure.alt = f"Figure: {title}. {in_words(report)}"  # type: ignore[attr-defined]
+    figure.alt = f"{title}. {in_words(report)}"  # type: ignore[attr-defined]
     return figure
 
 
@@ -59,7 +60,10 @@ def corrected_bits(report: CenterReport) -> int:
 
 
 def _signs(axes: Axes, signs: np.ndarray, title: str) -> None:
-    axes.imshow(signs, cmap=ListedColormap([MINUS, PLUS]), vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+    n_classes, bits = signs.shape
+    cells: Any = {"aspect": "auto", "interpolation": "nearest"}
+    cells["extent"] = (0.5, bits + 0.5, n_classes - 0.5, -0.5)  # bits are counted from 1, classes from 0
+    axes.imshow(signs, cmap=ListedColormap([MINUS, PLUS]), vmin=-1, vmax=1, **cells)
     axes.grid(visible=False)
     axes.tick_params(labelbottom=False)
     axes.yaxis.set_major_locator(MaxNLocator(N_TICKS, integer=True))
@@ -67,7 +71,7 @@ def _signs(axes: Axes, signs: np.ndarray, title: str) -> None:
 
 
 def _balance(axes: Axes, signs: np.ndarray, report: CenterReport) -> None:
-    edges = np.arange(report.bits + 1) - 0.5
+    edges = np.arange(report.bits + 1) + 0.5
     axes.stairs(signs.mean(axis=0), edges, baseline=0, fill=True, color=GREY)
     axes.axhline(0, color=GREY, lw=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(N_TICKS, integer=True))

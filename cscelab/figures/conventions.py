@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from cscelab.figures.alt import sentences
 from cscelab.figures.style import BLACK, BLUE, GREEN, GREY, VERMILION, new_figure, styled, tint
 from cscelab.retrieval.ranking import DENOMINATORS
 from cscelab.score import Scores, depth
@@ -59,12 +60,23 @@ def conventions(scores: Scores, title: str = "The same codes under every convent
     )
     axes.grid(axis="x", which="both", visible=False)
     figure.legend(handles=_legend(scores), loc="outside lower center", ncols=2, handlelength=1.6)
+    figure.alt = sentences([title, _sizes(scores), *(_in_words(scores, k) for k in scores.ks)])  # type: ignore[attr-defined]
     return figure
 
 
 def _group_label(scores: Scores, k: int | None) -> str:
     lowest, highest = (f"{value:.3f}" for value in scores.spread(k))
     return f"k = {depth(k)}\n{lowest}" + (f" to {highest}" if highest != lowest else "")
+
+
+def _in_words(scores: Scores, k: int | None) -> str:
+    """mAP@k by denominator: expected, and from the worst to the best order of ties."""
+    at = scores.map_at[k]
+    by_denominator = (
+        f"{name} {at['expected'][name]:.3f} ({at['worst'][name]:.3f} to {at['best'][name]:.3f})"
+        for name in DENOMINATORS
+    )
+    return f"mAP@{depth(k)}, expected (worst to best order of ties), divided by: {'; '.join(by_denominator)}"
 
 
 def _sizes(scores: Scores) -> str:

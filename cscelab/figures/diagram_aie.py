@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from cscelab.figures.alt import sentences
 from cscelab.figures.boxes import Canvas, shape_text
 from cscelab.figures.style import GREEN, ORANGE, PURPLE, SKY, styled
 from cscelab.model.network import HashNetwork, trace_shapes
@@ -58,5 +59,15 @@ def aie_diagram(network: HashNetwork) -> Figure:
     canvas.arrow(global_.east, mix.west)
     canvas.arrow(mix.east, (concat.centre[0], TOP), concat.north)
     canvas.arrow(concat.east, features.west)
-    title = f"AIE of {network.config.backbone.name} at {network.config.image_size} px"
-    return canvas.finish(12.3, title)
+    title = f"AIE of the {network.config.backbone.name} network at {network.config.image_size} px"
+    figure = canvas.finish(12.3, title)
+    divisor = ", divided by ‖f_g‖²" if divided else ""
+    figure.alt = sentences([  # type: ignore[attr-defined]
+        f"Diagram. {title}",
+        f"The {n_windows} windows f_g ({shape_text(windows)}), transposed, times the local features f_l "
+        f"({shape_text(local)}) give their overlap ({n_windows}×{height * width}); f_g times the overlap gives the "
+        f"repeated context f_t2{divisor}; f_l minus f_t2 leaves f_t3 ({shape_text(local)})",
+        f"Its mean over places ({channels} values), joined with a conv1d over the windows "
+        f"({shape_text(shapes['aie.mix'])}), is f_e ({shape_text(shapes['aie'])} values)",
+    ])  # fmt: skip
+    return figure

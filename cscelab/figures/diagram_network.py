@@ -6,14 +6,24 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import nn
 
+from cscelab.figures.alt import sentences
 from cscelab.figures.boxes import Box, Canvas, Point, shape_text
 from cscelab.figures.diagram_branches import ABOVE, BELOW, TRUNK_END, Shapes, draw_local, draw_windows
 from cscelab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, styled, tint
+from cscelab.model.local import LocalBranch
 from cscelab.model.network import HashNetwork, trace_shapes
 
 # Inches: the canvas, and its rows measured from the bottom, for two branches and for one.
 HEIGHT_TWO, ROW_GLOBAL, ROW_LOCAL = 5.9, 4.3, 1.42
 HEIGHT_ONE, ROW_ALONE = 4.8, 2.15
+STRUCTURE_WORDS = {
+    "baseline": "trunk and hash layer alone",
+    "local": "with the local branch",
+    "sw2": "with 2×2 windows",
+    "sw4": "with 4×4 windows",
+    "sw2+sw4": "with 2×2 and 4×4 windows",
+    "aie": "windows, local branch and AIE",
+}
 
 
 @styled()
@@ -35,8 +45,41 @@ def network_diagram(network: HashNetwork, image: np.ndarray | None = None) -> Fi
         ends.append(draw_local(canvas, network.local, shapes, fork, ROW_LOCAL))
     features = _join(canvas, network, shapes, ends)
     right = _heads(canvas, network, shapes, features)
-    title = f"{config.backbone.name}, {config.image_size} px, {network.bits} bits, structure {config.structure}"
-    return canvas.finish(right + 0.2, title)
+    title = (
+        f"The {config.backbone.name} network for {network.bits} bits at {config.image_size} px: "
+        f"{STRUCTURE_WORDS[config.structure]}"
+    )
+    figure = canvas.finish(right + 0.2, title)
+    figure.alt = sentences([f"Diagram. {title}", *_in_words(network, shapes)])  # type: ignore[attr-defined]
+    return figure
+
+
+def _in_words(network: HashNetwork, shapes: Shapes) -> list[str]:
+    """The way of an image through the network, part by part."""
+    stages = (shape_text(shapes[name]) for name in ("images", "backbone.stem", "backbone.stage3", "backbone.stage4"))
+    words = ["Trunk: image {}, stem {}, stage 3 {}, stage 4 {}".format(*stages)]
+    if hasattr(network, "windows"):
+        windows = " and ".join(
+            f"{count} windows of {size}×{size}"
+            for size, count in zip(network.windows.sizes, network.windows.counts, strict=True)
+        )
+        words.append(f"Global branch over stage 4: {windows} make f_g, {shape_text(shapes['windows'])}")
+    if hasattr(network, "local"):
+        words.append(
+            f"Local branch over stage 3: dilated convolutions and self-attention make f_l, "
+            f"{shape_text(shapes['local.features'])}"
+            if isinstance(network.local, LocalBranch)
+            else f"Local branch over stage 3: a convolution and self-attention make f_l, "
+            f"{shape_text(shapes['local.features'])}"
+        )
+    if network.config.structure == "aie":
+        words.append("AIE takes what the windows share away from f_l")
+    threshold = "; a threshold layer gives t for the dynamic sign" if network.threshold_layer is not None else ""
+    words.append(
+        f"All joins in f_e, {shape_text(shapes['norm'])} values; the hash layer makes {network.bits} values v, which "
+        f"the metric loss draws to hash centers and the quantisation loss to their signs b{threshold}"
+    )
+    return words
 
 
 def _trunk(
@@ -48,9 +91,9 @@ def _trunk(
     canvas.text(before.centre[0], before.bottom - 0.06, f"image\n{shape_text(shapes['images'])}", va="top")
     fork = before.east
     for x, name, words in (
-        (1.48, "stem", "stem"),
-        (2.55, "stage3", "Res3  $f_3$"),
-        (3.75, "stage4", "Res4  $f_4$"),
+        (1.7, "stem", "stem"),
+        (2.85, "stage3", "Res3  $f_3$"),
+        (4.05, "stage4", "Res4  $f_4$"),
     ):
         shape = shapes[f"backbone.{name}"]
         stage = canvas.feature_map(x, row, shape, BLUE, f"{words}\n{shape_text(shape)}")
@@ -126,10 +169,10 @@ def _heads(canvas: Canvas, network: HashNetwork, shapes: Shapes, features: Box) 
     canvas.arrow(features.east, (bend, mid), (bend, row_hash), hashed.west)
 
     column = hashed.right + 0.75
-    metric = canvas.block(column - 0.45, row_metric, "M_loss", VERMILION, 0.9)
+    metric = canvas.block(column - 0.5, row_metric, "metric loss", VERMILION, 1.0)
     centers = canvas.matrix(hashed.left + 0.25, row_metric, 0.5, 0.5, GREY, f"hash centers $h$\n$C$×{bits}", 4)
     canvas.arrow(centers.east, metric.west)
-    quantisation = canvas.block(column + 0.55, row_hash, "Q_loss", VERMILION, 0.9)
+    quantisation = canvas.block(column + 0.55, row_hash, "quantisation\nloss", VERMILION, 1.15, 0.56)
     name = "$\\mathrm{sign}_d$" if network.threshold_layer is not None else "sign"
     sign = canvas.block(column - 0.35, row_code, name, PURPLE, 0.7)
     code = canvas.code(quantisation.centre[0], row_code, f"$b$: {bits}")

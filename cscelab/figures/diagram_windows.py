@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from cscelab.figures.alt import sentences
 from cscelab.figures.boxes import Box, Canvas, shape_text
 from cscelab.figures.diagram_branches import Shapes, kernel_text
 from cscelab.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, styled
@@ -32,8 +33,24 @@ def windows_diagram(network: HashNetwork) -> Figure:
     for index in range(len(windows.sizes)):
         y = top - ROW * (index + 0.5)
         _window_row(canvas, windows, shapes, index, y, stage4, joined)
-    title = f"sliding windows of {network.config.backbone.name} at {network.config.image_size} px"
-    return canvas.finish(10.6, title)
+    title = f"Sliding windows of the {network.config.backbone.name} network at {network.config.image_size} px"
+    figure = canvas.finish(10.6, title)
+    figure.alt = sentences([  # type: ignore[attr-defined]
+        f"Diagram. {title}, over stage 4 ({shape_text(shape)})",
+        *(_in_words(windows, shapes, index) for index in range(len(windows.sizes))),
+        f"All vectors side by side are f_g, {shape_text(shapes['windows'])}",
+    ])  # fmt: skip
+    return figure
+
+
+def _in_words(windows: SlidingWindows, shapes: Shapes, index: int) -> str:
+    """One window size as a sentence."""
+    size, count, side = windows.sizes[index], windows.counts[index], windows.side
+    reduced = shapes[f"windows.reduce.{index}"]
+    return (
+        f"{size}×{size} windows: a {kernel_text(windows.reduce[index])} convolution to {shape_text(reduced)}, then "
+        f"({side} − {size} + 1)² = {count} position{'s' * (count > 1)}, each unfolded to {reduced[1] * size**2} values"
+    )
 
 
 def _window_row(

@@ -16,7 +16,8 @@ from cscelab.model.local import LocalFeatures
 from cscelab.model.network import HashNetwork
 from cscelab.model.windows import SlidingWindows
 
-NORMALIZE = {"as printed": "none", "over ‖f_g‖²": "frobenius"}  # in words -> as `model.aie` names it
+# In words -> as `model.aie` names it.
+NORMALIZE = {"as printed": "none", "divided by the windows' squared norm": "frobenius"}
 
 
 class WindowBox(NamedTuple):

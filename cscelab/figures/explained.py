@@ -9,34 +9,52 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from cscelab.collection import Collection
+from cscelab.collection import Collection, check_same_images
 from cscelab.datasets.loader import as_tensor
 from cscelab.explain import LAYERS, code_cams, mass_inside
-from cscelab.figures.cams import COLOURS, COVER
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, wrap
+from cscelab.figures.overlay import OPACITY, key_colours, overlaid
 from cscelab.figures.provenance import stamp
 from cscelab.figures.style import styled
 
 TARGETS = {"its own code": "own", "the nearest image's code": "nearest", "a class's center": "center"}
 SIDE, GAP, MARGIN, SIZE = 2.5, 0.25, 0.15, 9.0  # inches, and points
 HEAD = 0.95  # inches above the pictures
+N_CONTROL = 40  # queries whose maps are the control
 
 
 @dataclass(frozen=True)
 class Explained:
     """A map (H, W) in [0, 1], of the code that `words` name; agreement: (1/K) sum_k v_k b_k; ratio: `mass_inside`, NaN
-    where the target is hidden or the map is empty, None without masks; other: the image whose code it is."""
+    where the target is hidden or the map is empty, None without masks; others: the mean of that ratio for other
+    queries' maps on the same target; other: the image whose code it is."""
 
     cam: np.ndarray
     words: str
     agreement: float
     ratio: float | None
     other: np.ndarray | None = None
+    others: float | None = None
+
+
+@dataclass(frozen=True)
+class Control:
+    """Maps (M, H, W) of queries' own codes, and the queries' rows (M,)."""
+
+    cams: np.ndarray
+    rows: np.ndarray
 
 
 def layers_of(collection: Collection) -> list[str]:
     """The layers of its network that can be explained."""
     return [layer for layer in LAYERS if layer != "local" or hasattr(collection.method.network, "local")]
+
+
+def control_of(collection: Collection, layer: str = "stage4", extractor: str = "GradCAM") -> Control:
+    """Maps of 40 queries spread evenly over the split: what maps that know nothing of a query look like."""
+    queries = collection.splits.query
+    rows = np.unique(np.linspace(0, len(queries) - 1, min(N_CONTROL, len(queries))).astype(int))
+    return Control(code_cams(collection.method, as_tensor(queries.images[rows]), layer, extractor).numpy(), rows)
 
 
 def explain_query(
@@ -46,9 +64,14 @@ def explain_query(
     number: int = 0,
     layer: str = "stage4",
     extractor: str = "GradCAM",
+    control: Control | None = None,
 ) -> Explained:
     """The activation map of a query for its "own" code, the code of the "nearest" database image, or the "center" of
-    class `number`. Raises ValueError for another target, or a method without centers."""
+    class `number`, measured on the target beside other queries' maps.
+
+    control: those maps; made here where not given and the target is known. Raises ValueError for another target, or a
+    method without centers.
+    """
     query = collection.query(row)
     code, values = collection.code_of(query)
     words, other = "its own code", None
@@ -64,8 +87,19 @@ def explain_query(
     codes = torch.from_numpy(np.asarray(code, np.float32))[None]
     cam = code_cams(collection.method, as_tensor(query.image[None]), layer, extractor, codes).numpy()
     masks = collection.splits.query.masks
-    ratio = None if masks is None else float(mass_inside(cam, masks[[row]])[0])
-    return Explained(cam[0], words, float((code * values.astype(np.float64)).mean()), ratio, other)
+    agreement = float((code * values.astype(np.float64)).mean())
+    if masks is None:
+        return Explained(cam[0], words, agreement, None, other)
+    control = control_of(collection, layer, extractor) if control is None else control
+    ratio = float(mass_inside(cam, masks[[row]])[0])
+    return Explained(cam[0], words, agreement, ratio, other, _mean_of_others(control, row, masks[row]))
+
+
+def _mean_of_others(control: Control, row: int, mask: np.ndarray) -> float | None:
+    """Mean of `mass_inside` of the control's other maps on this mask; None where there is nothing to measure."""
+    cams = control.cams[control.rows != row]
+    ratios = mass_inside(cams, np.broadcast_to(mask, cams.shape))
+    return None if np.isnan(ratios).all() else float(np.nanmean(ratios))
 
 
 def _center(collection: Collection, number: int) -> np.ndarray:
@@ -85,9 +119,10 @@ def explained_figure(
     number: int = 0,
     layer: str = "stage4",
     extractor: str = "GradCAM",
-    opacity: float = COVER,
+    opacity: float = OPACITY,
 ) -> Figure:
-    """The query, and beside it for each collection its map, what is explained, the agreement and `mass_inside`."""
+    """The query, and beside it for each collection its map, what is explained, the agreement, and `mass_inside`
+    beside that of other queries' maps."""
     given = as_mapping(collections)
     maps = {
         name: explain_query(collection, row, target, number, layer, extractor) for name, collection in given.items()
@@ -97,7 +132,7 @@ def explained_figure(
 
 @styled()
 def draw_explained(
-    collections: Mapping[str, Collection], row: int, maps: Mapping[str, Explained], title: str, opacity: float = COVER
+    collections: Mapping[str, Collection], row: int, maps: Mapping[str, Explained], title: str, opacity: float = OPACITY
 ) -> Figure:
     """The picture of maps that are there already. Raises ValueError for an opacity outside 0 to 1."""
     if not 0 <= opacity <= 1:
@@ -105,11 +140,11 @@ def draw_explained(
     first = next(iter(collections.values()))
     query, masks = first.query(row), first.splits.query.masks
     outline = None if masks is None else masks[row]
-    captions = [[query.title.capitalize(), ""]]
+    captions = [[query.title[:1].upper() + query.title[1:], ""]]
     pictures: list[tuple[np.ndarray, np.ndarray | None, str]] = [(query.image, None, "image")]
     for name, shown in maps.items():
         pictures.append((query.image, shown.cam, name))
-        captions.append([_ratio(shown), f"agreement {shown.agreement:+.2f} with {shown.words}"])
+        captions.append([_ratio(shown), _control(shown), f"agreement {shown.agreement:+.2f} with {shown.words}"])
         if shown.other is not None:
             pictures.append((shown.other, None, f"nearest by {name}" if len(maps) > 1 else "nearest image"))
             captions.append(["", ""])
@@ -124,10 +159,12 @@ def draw_explained(
         if cam is None:
             sheet.picture(x, HEAD, SIDE, image)
             continue
-        sheet.picture(x, HEAD, SIDE, image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-        sheet.picture(x, HEAD, SIDE, cam, cmap=COLOURS, vmin=0, vmax=1, alpha=opacity, outline=outline)
-    _key(sheet, MARGIN)
-    said = "; ".join(f"{name}: {_ratio(s)}, agreement {s.agreement:+.2f} with {s.words}" for name, s in maps.items())
+        sheet.picture(x, HEAD, SIDE, overlaid(image[None], cam[None], opacity)[0], outline=outline)
+    _key(sheet, MARGIN, opacity)
+    said = "; ".join(
+        f"{name}: {_ratio(s)} {_control(s)}".rstrip() + f", agreement {s.agreement:+.2f} with {s.words}"
+        for name, s in maps.items()
+    )
     sheet.figure.alt = f"Activation maps of {query.title} ({title}). {said}."  # type: ignore[attr-defined]
     if any(collection.smoke for collection in collections.values()):
         stamp(sheet.figure)
@@ -135,25 +172,30 @@ def draw_explained(
 
 
 def as_mapping(collections: Collection | Mapping[str, Collection]) -> dict[str, Collection]:
-    """Collections by name. Raises ValueError where there are none or their queries differ."""
+    """Collections by name. Raises ValueError where there are none or they are of other data sets."""
     given = dict(collections) if isinstance(collections, Mapping) else {collections.title: collections}
     if not given:
         raise ValueError("no collection was given; give at least one, as shipped_collection()")
-    first, *others = given.values()
-    for other in others:
-        if not np.array_equal(first.splits.query.images[:8], other.splits.query.images[:8]):
-            raise ValueError(f"{first.title} and {other.title} have other queries; compare methods on the same data")
+    check_same_images(list(given.values()))
     return given
 
 
 def _ratio(shown: Explained) -> str:
     if shown.ratio is None:
         return "no mask to measure it by"
-    return "target hidden or map empty" if np.isnan(shown.ratio) else f"{shown.ratio:.1f} × chance on the target"
+    if np.isnan(shown.ratio):
+        return "target hidden or map empty"
+    return f"{shown.ratio:.1f} × uniform on the target"
 
 
-def _key(sheet: Mosaic, x: float) -> None:
+def _control(shown: Explained) -> str:
+    """What other queries' maps have on the same target, where that was measured."""
+    return "" if shown.others is None else f"(other queries' maps: {shown.others:.1f} × uniform)"
+
+
+def _key(sheet: Mosaic, x: float, opacity: float) -> None:
     """What the colours mean, below the title."""
     y, width = 0.46, 0.9
-    sheet.axes.imshow(np.linspace(0, 1, 64)[None], cmap=COLOURS, extent=(x, x + width, y + 0.09, y), aspect="auto")
+    place = (x, x + width, y + 0.09, y)
+    sheet.axes.imshow(np.linspace(0, 1, 64)[None], cmap=key_colours(opacity), extent=place, aspect="auto")
     sheet.text(x + width + 0.08, y + 0.045, "no to most activation, on each map's own scale", 8.5, va="center")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.experiment import Run
+from cscelab.figures.alt import sentences
 from cscelab.figures.choices import Choice, check_pair, pick_cases, pick_query, title_of
 from cscelab.figures.hits import GAP, TEXT, Hits, hits_of
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
@@ -48,7 +49,7 @@ def top10_gallery(entries: Sequence[GalleryEntry], splits: Splits | None = None,
     splits: those of the runs, loaded where not given; all entries must come from one data set.
     """
     splits = entries[0].runs[0].data() if splits is None else splits
-    frame = _Frame(splits, k, query_side=1.2, label_width=0.62)
+    frame = _Frame(splits, k, query_side=1.2, label_width=0.72)
     blocks = [frame.block(entry.query.row, entry.runs) for entry in entries]
     note = (
         "Under each image: mark, Hamming distance d, class. Equal distances rank by database id. "
@@ -66,6 +67,9 @@ def top10_gallery(entries: Sequence[GalleryEntry], splits: Splits | None = None,
         frame.draw(sheet, y + HEAD, block)
         y += height
     sheet.paragraph(MARGIN, y + 0.06, text_width, notes, TEXT)
+    sheet.figure.alt = sentences(  # type: ignore[attr-defined]
+        [f"Top {k} of the database", *(f"{e.bits} bits: {b.in_words}" for e, b in zip(entries, blocks, strict=True))]
+    )
     return mark_smoke(sheet.figure, [run for entry in entries for run in entry.runs])
 
 
@@ -97,6 +101,12 @@ def two_cases(run: Run, baseline: Run, splits: Splits | None = None, k: int = 5)
         sheet.paragraph(MARGIN, y + HEAD + block.height, text_width, case.reason, TEXT)
         y += height
     sheet.paragraph(MARGIN, y, text_width, note, TEXT, color=GREY)
+    sheet.figure.alt = sentences(  # type: ignore[attr-defined]
+        [
+            *(f"{case.title}: {block.in_words}" for case, block in zip(cases, blocks, strict=True)),
+            *(f"{case.title.split(':')[0]}: {case.reason}" for case in cases),
+        ]
+    )
     return mark_smoke(sheet.figure, [run, baseline])
 
 
@@ -106,6 +116,7 @@ class _Row:
 
     label: str
     hits: Hits
+    in_words: str
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,11 @@ class _Block:
     name: list[str]
     rows: list[_Row]
     height: float
+
+    @property
+    def in_words(self) -> str:
+        """The query's class and how many of each method's results are right."""
+        return f"query of class {' '.join(self.name)}; {'; '.join(row.in_words for row in self.rows)}"
 
 
 @dataclass(frozen=True)
@@ -149,7 +165,10 @@ class _Frame:
     def _row(self, query_row: int, run: Run) -> _Row:
         found = retrieve(run, query_row, self.k)
         label = "\n".join(wrap(title_of(run), self.label_width, TEXT, bold=True))
-        return _Row(label, hits_of(found, self.splits.database, self.splits.class_names, self.side))
+        near, far = (int(distance) for distance in found.distances[[0, -1]])
+        span = str(near) if near == far else f"{near} to {far}"
+        words = f"{title_of(run)} finds {int(found.right.sum())} right of {len(found.rows)}, {span} bits away"
+        return _Row(label, hits_of(found, self.splits.database, self.splits.class_names, self.side), words)
 
     def draw(self, sheet: Mosaic, y: float, block: _Block) -> None:
         """The block with its top at y."""

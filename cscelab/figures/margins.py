@@ -154,7 +154,7 @@ def in_words(margins: Margins) -> str:
         boundary = margin_curve(margins, method).boundary
         at.append(f"{method} {'nowhere' if boundary is None else f'at {boundary:.1f}°'}")
     return (
-        f"Figure: logit, loss and slope of the loss against the angle to the own center, at scale {margins.scale:g}. "
+        f"Logit, loss and slope of the loss against the angle to the own center, at scale {margins.scale:g}. "
         f"A code is won from a class at {margins.other_angle:g}° within the boundary: {', '.join(at)}."
     )
 

@@ -14,6 +14,7 @@ from cscelab.figures.style import BLACK, new_figure
 
 POINT = 1 / 72  # inches
 LINE = 1.25  # height of a line of text in font sizes
+ON_SCREEN = 1.05  # letters on whole pixels: up to so much wider than measured, from 100 dots per inch on
 ELLIPSIS = " …"
 
 
@@ -31,14 +32,14 @@ def width_of(text: str, size: float, bold: bool = False) -> float:
 
 
 def wrap(text: str, width: float, size: float, most: int | None = None, bold: bool = False) -> list[str]:
-    """Lines of `text` no wider than `width` inches at `size` points, broken at spaces, after hyphens and where the text
-    is; at most `most`, where an ellipsis then ends the last. A single longer word is left whole."""
+    """Lines of `text` no wider than `width` inches at `size` points, on a screen too, broken at spaces, after hyphens
+    and where the text is; at most `most`, where an ellipsis then ends the last. A single longer word is left whole."""
     lines = [line for part in text.split("\n") for line in _wrap_line(part, width, size, bold)]
     return lines if most is None or len(lines) <= most else [*lines[: most - 1], lines[most - 1] + ELLIPSIS]
 
 
 def _wrap_line(text: str, width: float, size: float, bold: bool) -> list[str]:
-    lines = [""]
+    lines, width = [""], width / ON_SCREEN
     for piece in re.findall(r"\S+?(?:-(?=\w)|\s+|$)", text):
         if lines[-1] and width_of((lines[-1] + piece).rstrip(), size, bold) > width:
             lines.append("")

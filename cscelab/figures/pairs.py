@@ -11,8 +11,9 @@ from cscelab.datasets.base import Splits
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Run
 from cscelab.explain import code_cams
-from cscelab.figures.cams import COLOURS, COVER
+from cscelab.figures.alt import sentences
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, wrap
+from cscelab.figures.overlay import overlaid
 from cscelab.figures.provenance import mark_smoke
 from cscelab.figures.style import BLUE, styled, verdict
 from cscelab.neighbours import name_of
@@ -45,7 +46,6 @@ def explained_pairs(
     below = 0.55 + SIDE + max(map(len, lines)) * text + 0.45
     sheet = Mosaic(2 * MARGIN + len(codes) * (SIDE + GAP), below + SIDE + 0.15)
     sheet.text(MARGIN, 0.12, f"What in the query agrees with each code ({layer})", 12, weight="bold")
-    grey = np.repeat(query.images[0].mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
     outline = None if query.masks is None else query.masks[0]
     for i, image in enumerate([query.images[0], *database.images]):
         x = MARGIN + i * (SIDE + GAP)
@@ -53,6 +53,23 @@ def explained_pairs(
         sheet.picture(x, 0.5, SIDE, image, edge=colour, line=line)
         sheet.text(x, 0.56 + SIDE, "\n".join(lines[i]), SIZE)
         sheet.text(x, below - 0.22, "its own code" if i == 0 else f"code of image {i}", SIZE, weight="bold")
-        sheet.picture(x, below, SIDE, grey)
-        sheet.picture(x, below, SIDE, cams[i], cmap=COLOURS, vmin=0, vmax=1, alpha=COVER, outline=outline)
+        sheet.picture(x, below, SIDE, overlaid(query.images, cams[[i]])[0], outline=outline)
+    sheet.figure.alt = sentences([  # type: ignore[attr-defined]
+        f"Top: the query and {len(database_rows)} database images; below: maps on the query of what agrees with each "
+        f"code ({layer})",
+        *(
+            f"{name}; map's center of mass at {across:.0%} from the left, {down:.0%} from the top"
+            for name, (across, down) in zip(captions, map(_middle, cams), strict=True)
+        ),
+    ])  # fmt: skip
     return mark_smoke(sheet.figure, [run])
+
+
+def _middle(cam: np.ndarray) -> tuple[float, float]:
+    """Center of mass of a map (h, w): shares of the width and of the height; the middle of an empty one."""
+    total = cam.sum()
+    if not total:
+        return 0.5, 0.5
+    height, width = cam.shape
+    across, down = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    return float(cam.sum(axis=0) @ across / total), float(cam.sum(axis=1) @ down / total)

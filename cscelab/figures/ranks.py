@@ -130,7 +130,7 @@ def rank_figure(ranking: Ranking, k: int | None = None) -> Figure:
         for name in DENOMINATORS
     )
     figure.alt = (  # type: ignore[attr-defined]
-        f"Figure: ranking of {ranking.title}, {ranking.n_items:,} images, {int(ranking.relevant.sum()):,} relevant. "
+        f"Ranking of {ranking.title}, {ranking.n_items:,} images, {int(ranking.relevant.sum()):,} relevant. "
         f"{cut_sentence(ranking, k)}. AP@{k}, {values}."
     )
     return figure

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from cscelab.datasets.aviary import draw_species
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.species import SPECIES_PER_GENUS, species_list
+from cscelab.figures.alt import sentences
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, wrap
 from cscelab.figures.style import styled
 from cscelab.neighbours import name_of
@@ -41,7 +44,7 @@ def contact_sheet(
     shown = images.subset(np.arange(min(n, len(images))) if rows is None else rows)
     captions = [name_of(label, names) for label in shown.labels]
     outlines = shown.masks if outlined else None
-    return _sheet(shown.images, captions, columns, title, outlines)
+    return _sheet(shown.images, captions, columns, title, "classes", outlines)
 
 
 @styled()
@@ -49,12 +52,13 @@ def species_sheet(n_classes: int = 20, population: str = "benchmark", size: int 
     """Portraits of the first species of a population, a genus a row, so that what tells them apart can be seen."""
     species = species_list(n_classes, population)
     portraits = np.stack([draw_species(kind, size) for kind in species])
-    return _sheet(portraits, [kind.name for kind in species], SPECIES_PER_GENUS, title)
+    return _sheet(portraits, [kind.name for kind in species], SPECIES_PER_GENUS, title, "species, a genus a row")
 
 
 def _sheet(
-    images: np.ndarray, captions: list[str], columns: int, title: str, outlines: np.ndarray | None = None
+    images: np.ndarray, captions: list[str], columns: int, title: str, kind: str, outlines: np.ndarray | None = None
 ) -> Figure:
+    """kind: what the captions name, for those who hear it."""
     columns = min(columns, len(images))
     side = min(1.8, (WIDTH - 2 * MARGIN - (columns - 1) * GAP) / columns)
     width = 2 * MARGIN + columns * side + (columns - 1) * GAP
@@ -70,4 +74,11 @@ def _sheet(
         x, y = MARGIN + (i % columns) * (side + GAP), head + sum(heights[: i // columns])
         sheet.picture(x, y, side, image, outline=None if outlines is None else outlines[i])
         sheet.text(x + side / 2, y + side + 0.04, "\n".join(lines[i]), SIZE, ha="center")
+    counts = Counter(captions)
+    edges = ", the targets outlined" if outlines is not None else ""
+    sheet.figure.alt = sentences([  # type: ignore[attr-defined]
+        f"{title or 'Contact sheet'}: {len(images)} images in {n_rows} row{'s' * (n_rows > 1)}{edges}",
+        f"{len(counts)} {kind}: "
+        + "; ".join(f"{name} ({n})" if n > 1 else name for name, n in counts.most_common()),
+    ])  # fmt: skip
     return sheet.figure

@@ -17,6 +17,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from cscelab.figures.alt import alt_text as alt_text
+
 # Okabe & Ito (2008): eight colours that stay apart under every common colour blindness.
 BLACK = "#000000"
 ORANGE = "#E69F00"
@@ -35,7 +37,6 @@ WRONG, WRONG_MARK, WRONG_LINE = VERMILION, "✗", "--"
 
 DPI = 150
 DRAWING = RLock()
-MOST_TEXTS = 12  # of a mosaic, in its alt text
 LARGE_PNG = 1_500_000  # bytes before hard compression; figures are committed
 # Any: matplotlib types the keys of such a dict in some versions and not in others.
 STYLE: Any = {
@@ -104,23 +105,6 @@ def shown(figure: Figure) -> dict[str, str]:
     alt = alt_text(figure)
     html = f'<img alt="{escape(alt)}" src="data:image/png;base64,{png}" style="max-width:100%;background:white">'
     return {"text/html": html, "image/png": png, "text/plain": alt}
-
-
-def alt_text(figure: Figure) -> str:
-    """What the picture shows, for those who do not see it: its own `alt`, or titles, axes and legends in words."""
-    if own := getattr(figure, "alt", ""):
-        return own
-    parts = [figure.get_suptitle()]
-    for axes in figure.axes:
-        title = next((axes.get_title(loc) for loc in ("left", "center", "right") if axes.get_title(loc)), "")
-        labels = [f"{name}: {label}" for name, label in (("x", axes.get_xlabel()), ("y", axes.get_ylabel())) if label]
-        curves = [label for label in axes.get_legend_handles_labels()[1] if label]
-        words = [title, *labels, *(["shows " + ", ".join(curves)] if curves else [])]
-        parts.append("; ".join(word for word in words if word))
-    if not any(parts):  # a mosaic of pictures: its texts say what stands where
-        parts = [text.get_text() for axes in figure.axes for text in axes.texts][:MOST_TEXTS]
-    said = ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
-    return " ".join(f"Figure: {said or 'no text'}.".split())
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:

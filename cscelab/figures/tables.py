@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from cscelab.compare import average_precision, require_comparable
 from cscelab.datasets import ListFiles
 from cscelab.experiment import Run
+from cscelab.figures.alt import sentences
 from cscelab.figures.mosaic import Mosaic, paragraph_height, width_of, wrap
 from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe, stamp
 from cscelab.figures.style import GREY, styled, tint
@@ -145,7 +146,7 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
     notes = "\n".join(filter(None, [*_legend(several), note, f"Published: {frame.attrs.get('published', '')}."]))
     body = 0.5 + max(len(right_head), len(ours_head)) * 0.17 + 0.1 + 0.5 + 2 * LINE + 0.14
     end = body + len(frame) * ROW
-    notes_width = 0.95 * (width - 2 * MARGIN)  # on a screen, letters drawn on whole pixels are a little wider
+    notes_width = width - 2 * MARGIN
     sheet = Mosaic(width, end + 0.2 + paragraph_height(notes_width, notes, SIZE) + 0.05)
 
     sheet.text(MARGIN, 0.12, title, 12, weight="bold")
@@ -188,7 +189,29 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
     sheet.paragraph(MARGIN, end + 0.16, notes_width, notes, SIZE)
     if frame.attrs.get("smoke") or "remark" in frame.columns:
         stamp(sheet.figure)
+    sheet.figure.alt = sentences([title, *_in_words(frame, lengths)])  # type: ignore[attr-defined]
     return sheet.figure
+
+
+def _in_words(frame: pd.DataFrame, lengths: Sequence[int]) -> list[str]:
+    """Our mAP of every row, what differs for certain from the reference, and what is published."""
+    bits = f"{', '.join(map(str, lengths))} bits"
+    rows = (
+        f"{row} {', '.join(_cell_text(f'{each} bits: mAP', values) for each in lengths)}"
+        for row, values in frame.iterrows()
+    )
+    said = [f"Ours, mAP at {bits}: {'; '.join(rows)}"]
+    clear = [
+        f"{row} at {each} bits {_signed(values[name])}"
+        for each in lengths
+        for name in [f"{each} bits: difference"]
+        for row, values in frame.iterrows()
+        if values[f"{name} low"] > 0 or values[f"{name} high"] < 0
+    ]
+    against = frame.attrs.get("reference", "the first row")
+    said.append(f"Differences to {against} whose interval is clear of 0: {'; '.join(clear) or 'none'}")
+    n_published = sum(name.startswith("published, ") for name in frame.columns)
+    return [*said, f"Beside them, grey, {n_published} columns of published numbers, which are not ours"]
 
 
 def _span(sheet: Mosaic, left: float, right: float, y: float, text: str, **look: Any) -> None:

@@ -37,6 +37,7 @@ def threshold_figure(
     by_value: bool = False, zoom: bool = False, own: bool = False, smoke: bool = False,
 ) -> Figure:  # fmt: skip
     """One image's continuous code (K,) as bars over the band [-t, t]; below, its bits by each rule, flipped ones boxed.
+    Bits are counted from 1.
 
     image: uint8 (H, W, 3), shown beside; by_value: bits in the order of their values; zoom: the axis ends near the
     band; own: the threshold is the image's own, and the title says so.
@@ -69,7 +70,7 @@ def threshold_figure(
     if smoke:
         stamp(figure)
     figure.alt = (  # type: ignore[attr-defined]
-        f"Figure: continuous code of {len(plain)} bits{f' of {title}' if title else ''} as bars. {named}. "
+        f"Continuous code of {len(plain)} bits{f' of {title}' if title else ''} as bars. {named}. "
         f"In the band: {_listed(order[inside])}. "
         + " ".join(f"{name}: {_counts(bits)}, flipped: {_listed(order[bits != plain])}." for name, bits in rows.items())
     )
@@ -117,7 +118,7 @@ def _strip(axes: Axes, rows: Mapping[str, np.ndarray], order: np.ndarray) -> Non
                  for i, j in zip(y, x, strict=True)]  # fmt: skip
         axes.add_collection(PolyCollection(boxes, facecolors="none", edgecolors=BLACK, lw=2.2, gid="flipped"))
     step = max(1, n // 16)
-    axes.set_xticks(range(0, n, step), [str(bit) for bit in order[::step]])
+    axes.set_xticks(range(0, n, step), [str(bit + 1) for bit in order[::step]])
     axes.set_yticks([])
     axes.tick_params(length=0)
     axes.grid(visible=False)
@@ -137,7 +138,7 @@ def _counts(code: np.ndarray) -> str:
 def _listed(bits: np.ndarray) -> str:
     if not len(bits):
         return "no bit"
-    return ("bit " if len(bits) == 1 else "bits ") + ", ".join(str(bit) for bit in sorted(bits.tolist()))
+    return ("bit " if len(bits) == 1 else "bits ") + ", ".join(str(bit + 1) for bit in sorted(bits.tolist()))
 
 
 @styled()
@@ -190,7 +191,7 @@ def threshold_population_figure(measured: Population, threshold: float | None = 
     if measured.smoke:
         stamp(figure)
     said_of = (f"{title}: {', '.join(filter(None, said))}" for title, said in zip(titles, lines, strict=True))
-    figure.alt = f"Figure: {head}. {'. '.join(said_of)}"  # type: ignore[attr-defined]
+    figure.alt = f"{head}. {'. '.join(said_of)}."  # type: ignore[attr-defined]
     return figure
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
+from cscelab.figures.alt import sentences
 from cscelab.figures.curves import looks
 from cscelab.figures.provenance import stamp
 from cscelab.figures.style import BLUE, GREY, new_figure, styled, tint
@@ -49,19 +50,24 @@ def _reached(pairs: Pairs, ranks: Sequence[int]) -> list[int]:
 def tie_sizes_figure(cases: Mapping[str, Pairs], smoke: bool = False) -> Figure:
     """A row a case: items at each distance from a query (mean), and the share of queries with ties up to a size."""
     figure = new_figure(10, 2.9 * len(cases) + 0.3, layout="constrained")
+    said = ["Left, items at each Hamming distance, relevant and not; right, how many items share one distance"]
     grid = figure.subplots(len(cases), 2, squeeze=False)
     for (name, pairs), (distances, sizes) in zip(cases.items(), grid, strict=True):
         _distances(distances, pairs)
         distances.set(title=f"{name}: distances", xlabel="Hamming distance (bits)", ylabel="items, mean over queries")
+        tied: list[str] = []
         for rank, look in zip(_reached(pairs, RANKS), looks(), strict=False):
             size = np.sort(tie_sizes(pairs, rank))
             share = np.arange(1, len(size) + 1) / len(size)
             style = {key: value for key, value in look.items() if key not in ("marker", "ms")}
+            tied.append(f"{np.median(size):g} at rank {rank}")
             sizes.step([0.5, *size], [0, *share], where="post", label=f"at rank {rank}", **style)
         n_items = pairs.distances.shape[1]
         sizes.set(title="How many items share one distance", xlabel=f"items tied, itself included (of {n_items})")
         sizes.set(ylabel="share of queries, up to", xscale="log", xlim=(0.9, n_items * 1.15), ylim=(0, 1.03))
         sizes.xaxis.set_major_formatter(PLAIN)
+        said.append(f"{name}: of {n_items:,} items, tied in the median: {', '.join(tied)}")
+    figure.alt = sentences(said)  # type: ignore[attr-defined]
     figure.legend(handles=grid[0, 0].get_legend_handles_labels()[0], loc="outside lower left", ncols=2)
     figure.legend(handles=grid[0, 1].get_legend_handles_labels()[0], loc="outside lower right", ncols=3)
     if smoke:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from cscelab.figures.alt import course, sentences
 from cscelab.figures.curves import looks
 from cscelab.figures.provenance import stamp
 from cscelab.figures.style import BLACK, GREY, new_figure, styled, tint
@@ -108,6 +109,12 @@ def ties_figure(pairs: Pairs, trail: Trail | None = None, smoke: bool = False) -
     names.append(f"expected: {results[-1].expected:.4f}")
     names.append(f"worst {results[-1].worst:.4f} to best {results[-1].best:.4f}")
     figure.legend([*handles, Patch(color=BAND)], names, loc="outside lower center", ncols=3, handlelength=3)
+    figure.alt = sentences([  # type: ignore[attr-defined]
+        f"mAP@{trail.k or 'all'} of the same codes, database rearranged {len(results)} times; now {trail.now}",
+        exact_sentence(pairs, trail),
+        f"All orders of ties lie between {results[-1].worst:.4f} and {results[-1].best:.4f}",
+        *(f"{sort}: {course([result.by_sort[sort] for result in results])}" for sort in SORTS),
+    ])  # fmt: skip
     if smoke:
         stamp(figure)
     return figure

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cscelab.collection import Collection, Query
+from cscelab.figures.alt import rounded
 from cscelab.figures.lessons import MINUS, PLUS
 from cscelab.figures.provenance import stamp
 from cscelab.figures.style import GREY, RIGHT, WRONG, new_figure, styled, tint
@@ -26,25 +27,27 @@ def code_figure(collection: Collection, query: Query) -> Figure:
     image.imshow(query.image)
     image.set_axis_off()
     image.set_title("1. The image")
-    places = np.arange(len(values))
+    places = 1 + np.arange(len(values))  # bits are counted from 1
     bars.bar(places, values, color=np.where(code > 0, PLUS, MINUS), width=0.75)
     bars.axhline(0, color=GREY, lw=0.8)
     bars.tick_params(labelbottom=False)
     bars.grid(visible=False, axis="x")
     bars.set(title=f"2. Its {len(values)} continuous values", ylabel="value v")
     colours = ListedColormap([to_rgb(tint(MINUS, 0.45)), to_rgb(PLUS)])
-    bits.imshow(code[None], cmap=colours, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+    extent = (0.5, len(code) + 0.5, 0.5, -0.5)
+    bits.imshow(code[None], cmap=colours, vmin=-1, vmax=1, aspect="auto", interpolation="nearest", extent=extent)
     if len(code) <= MARKED:
-        for place, bit in enumerate(code):
+        for place, bit in enumerate(code, start=1):
             bits.text(
                 place, 0, "+" if bit > 0 else "−", ha="center", va="center", color="white" if bit > 0 else "black"
             )
     bits.set_yticks([])
+    bits.set_xticks([1, *range(4, len(code) + 1, 4)] if len(code) <= MARKED else [1, *range(8, len(code) + 1, 8)])
     bits.grid(visible=False)
     bits.set(title="3. Its code: the signs", xlabel="bit")
     figure.alt = (  # type: ignore[attr-defined]
-        f"{query.title}: {len(values)} bars from {values.min():.2f} to {values.max():.2f}, and below them their signs, "
-        f"{int((code > 0).sum())} plus and {int((code < 0).sum())} minus."
+        f"{query.title}: {len(values)} bars from {rounded(values.min())} to {rounded(values.max())}, and below "
+        f"them their signs, {int((code > 0).sum())} plus and {int((code < 0).sum())} minus."
     )
     if collection.smoke:
         stamp(figure)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,17 @@ class MethodConfig:
 
     def build(self, n_classes: int, bits: int) -> HashMethod:
         raise NotImplementedError
+
+
+_IN_USE: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+
+
+def in_use(method: nn.Module) -> threading.RLock:
+    """A lock for `with`: one thread at a time where hooks or modes of a network matter, as in explaining and encoding.
+
+    A notebook's cell and a widget's callback, which JupyterLab runs in another thread, may hold the same network.
+    """
+    return _IN_USE.setdefault(method, threading.RLock())
 
 
 class HashMethod(nn.Module):

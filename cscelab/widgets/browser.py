@@ -12,10 +12,10 @@ from ipywidgets import Output, VBox
 
 from cscelab.collection import Collection, Query
 from cscelab.experiment import Run
-from cscelab.figures.browse import browse_figure, ranking
+from cscelab.figures.browse import browse_figure, gallery_png, ranking
 from cscelab.shelf import Shelf
 from cscelab.uploads import read_upload
-from cscelab.widgets.browser_controls import ALL, LARGEST_UPLOAD, NONE, Controls
+from cscelab.widgets.browser_controls import ALL, LARGEST_UPLOAD, MORE, NONE, Controls
 from cscelab.widgets.browser_state import (
     BrowserState,
     Catalogue,
@@ -31,12 +31,14 @@ from cscelab.widgets.browser_view import view
 from cscelab.widgets.shown import attempt, say
 from cscelab.widgets.tiles import Tiles
 
+REFUSED = "⚠ Not done: "
+
 
 class QueryBrowser(VBox):
     """Controls above tiles; `state` is all there is to know, `show(row)` shows a query, `change(k=20)` anything else.
 
     collections: a collection or a run, or several by name; by default the shipped encoder and every stored run.
-    k: how many results at first; seed: of the queries that "random" draws.
+    Two of the same bits start side by side. k: how many results at first; seed: of the queries that "random" draws.
     A change that cannot be made (a class without images, a run whose files are gone) leaves everything as it was and
     says why in one sentence above the tiles.
     """
@@ -49,13 +51,16 @@ class QueryBrowser(VBox):
     ) -> None:
         self.catalogue = _catalogue(collections)
         self.controls = Controls(self.catalogue)
-        self.tiles = Tiles(upload=self.controls.upload.model_id or "", largest=LARGEST_UPLOAD)
+        upload = self.controls.upload.model_id or ""
+        self.tiles = Tiles(upload=upload, largest=LARGEST_UPLOAD, tooltips=self.controls.tooltips)
         self.output = Output()
+        self.output.add_class("csce-said")  # tiles.css: its line is kept free, so that the tiles stay in place
         self._generator = np.random.default_rng(seed)
         first = first_state(self.catalogue, self.catalogue.data_sets()[0])
         self._show(changed(self.catalogue, first, k=k))
         self._listen()
         super().__init__([self.controls, self.output, self.tiles])
+        self.add_class("csce-query-browser")
 
     def show(self, query_row: int) -> None:
         """Shows a query of the data set. Raises ValueError for a row that is not there."""
@@ -95,11 +100,11 @@ class QueryBrowser(VBox):
         for name in ("data", "bits", "k", "cams"):
             control = getattr(controls, name)
             control.observe(lambda change, name=name: self._changed(**{name: change["new"]}), "value")
-        controls.method.observe(lambda change: self._changed(methods=(change["new"], *self.state.methods[1:])), "value")
-        controls.second.observe(lambda change: self._changed(methods=self._beside(change["new"])), "value")
+        controls.method.observe(lambda change: self._methods(change["new"], *self.state.methods[1:]), "value")
+        controls.second.observe(lambda change: self._methods(self.state.methods[0], change["new"]), "value")
         controls.among.observe(lambda change: self._changed(among=_class(change["new"])), "value")
         controls.query_class.observe(lambda c: self._from_control(lambda: self._of_class(_class(c["new"]))), "value")
-        controls.index.observe(lambda change: self._from_control(lambda: self.show(change["new"])), "value")
+        controls.index.observe(lambda change: self._from_control(lambda: self._numbered(change["new"])), "value")
         controls.upload.observe(lambda change: self._uploaded(change["new"]), "value")
         controls.random.on_click(lambda _: self._do(self._random))
         controls.hardest.on_click(lambda _: self._do(self._hardest))
@@ -112,7 +117,7 @@ class QueryBrowser(VBox):
     def _do(self, action: Callable[[], None]) -> None:
         """What a person asked for; where it cannot be done, its sentence, and the controls back as they were."""
         self.output.outputs = ()
-        if not attempt(self.output, action):
+        if not attempt(self.output, lambda: _marked(action)):
             self.controls.follow(self.state, self._first)
 
     def _from_control(self, action: Callable[[], None]) -> None:
@@ -122,8 +127,20 @@ class QueryBrowser(VBox):
     def _changed(self, **changes: Any) -> None:
         self._from_control(lambda: self.change(**changes))
 
-    def _beside(self, second: str) -> tuple[str, ...]:
-        return self.state.methods[:1] if second == NONE else (self.state.methods[0], second)
+    def _methods(self, *titles: str) -> None:
+        if MORE in titles:  # a line in the list, no method
+            self.controls.follow(self.state, self._first)
+        else:
+            self._changed(methods=tuple(title for title in titles if title != NONE))
+
+    def _numbered(self, text: str) -> None:
+        if not text.strip():
+            self.controls.follow(self.state, self._first)
+        elif not text.strip().lstrip("-").isdecimal():
+            last = len(self._first.splits.query) - 1
+            raise ValueError(f"{text!r} is no number of a query; type one from 0 to {last} and press Enter")
+        else:
+            self.show(int(text))
 
     def _of_class(self, number: int | None) -> None:
         if number is None:  # the query that is shown is one of them
@@ -171,7 +188,7 @@ class QueryBrowser(VBox):
     def _save_picture(self) -> None:
         state, collections = self.state, opened(self.catalogue, self.state)
         figure = browse_figure(collections, state.query, state.k, among_rows(collections[0], state), state.cams)
-        self._deliver("png", "image/png", figure._repr_png_())  # type: ignore[attr-defined]
+        self._deliver("png", "image/png", gallery_png(figure))
 
     def _save_ranking(self) -> None:
         collections = opened(self.catalogue, self.state)
@@ -182,6 +199,14 @@ class QueryBrowser(VBox):
         name = f"{file_stem(self.state)}.{suffix}"
         self.tiles.deliver(name, kind, content)
         say(self.output, f"{name} is among your browser's downloads.")
+
+
+def _marked(action: Callable[[], None]) -> None:
+    """The action; a person's mistake marked as what has not been done, so that it does not read as any other note."""
+    try:
+        action()
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{REFUSED}{error}") from error
 
 
 def _class(number: int) -> int | None:

@@ -21,6 +21,7 @@ class Catalogue(Protocol):
 
     def data_sets(self) -> list[str]: ...
     def methods(self, data: str) -> list[str]: ...
+    def others(self, data: str) -> list[str]: ...  # those of `methods`, its last ones, that few look for
     def bits(self, data: str, method: str) -> list[int]: ...
     def collection(self, data: str, method: str, bits: int) -> Collection: ...
 
@@ -42,6 +43,9 @@ class Given:
 
     def methods(self, data: str) -> list[str]:
         return list(_known(self._by_data, data, "data set"))
+
+    def others(self, data: str) -> list[str]:
+        return []  # whoever gave them looks for all of them
 
     def bits(self, data: str, method: str) -> list[int]:
         return [self.collection(data, method).bits]
@@ -78,10 +82,13 @@ class BrowserState:
 
 
 def first_state(catalogue: Catalogue, data: str, k: int = 10) -> BrowserState:
-    """The first query of a data set, under its first method at the fewest bits."""
-    method = catalogue.methods(data)[0]
-    bits = catalogue.bits(data, method)[0]
-    return BrowserState(data, (method,), bits, catalogue.collection(data, method, bits).query(0), k)
+    """The first query of a data set, under its first method at the fewest bits; where there are just two methods, of
+    the same bits, under both."""
+    methods = catalogue.methods(data)
+    lengths = [catalogue.bits(data, method) for method in methods]
+    shown = tuple(methods) if len(methods) == 2 and lengths[0] == lengths[1] else (methods[0],)
+    bits = lengths[0][0]
+    return BrowserState(data, shown, bits, catalogue.collection(data, methods[0], bits).query(0), k)
 
 
 def changed(catalogue: Catalogue, state: BrowserState, **changes: Any) -> BrowserState:

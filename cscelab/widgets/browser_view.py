@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 from cscelab.collection import Collection
-from cscelab.figures.browse import overlaid, speaking_maps
+from cscelab.datasets import Aviary
+from cscelab.figures.browse import speaking_maps
+from cscelab.figures.overlay import overlaid
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import RIGHT_MARK, WRONG_MARK
 from cscelab.neighbours import Neighbours, name_of
@@ -26,8 +28,9 @@ HINT = (
 )
 CAM_HINT = (
     "CAM: on the query, where its own code comes from; on a result, what in it speaks for the query's code. "
-    "Yellow is most; each map has its own scale."
+    "Yellow is most, no colour least; each map has its own scale."
 )
+DRAWN_ONLY = "This encoder has seen drawn birds only: something is always nearest, whatever the image shows"
 
 
 def view(collections: Sequence[Collection], state: BrowserState) -> dict[str, Any]:
@@ -70,6 +73,8 @@ def status(collections: Sequence[Collection], state: BrowserState, rows: Sequenc
     if state.among is not None:
         parts.append(f"Only results of class {collections[0].class_names[state.among]}")
     parts += [f"{row['title']}: {row['summary']}" for row in rows]
+    if state.query.origin == "own" and isinstance(collections[0].experiment.data, Aviary):
+        parts.append(DRAWN_ONLY)
     if any(collection.smoke for collection in collections):
         parts.append(SMOKE_MARK)
     return ". ".join(parts)

@@ -10,8 +10,17 @@ from matplotlib.figure import Figure
 from cscelab.collection import Collection, collection_of, shipped_collection
 from cscelab.experiment import Run
 from cscelab.explain import EXTRACTORS, LAYERS
-from cscelab.figures.cams import COVER
-from cscelab.figures.explained import TARGETS, Explained, as_mapping, draw_explained, explain_query, layers_of
+from cscelab.figures.explained import (
+    TARGETS,
+    Control,
+    Explained,
+    as_mapping,
+    control_of,
+    draw_explained,
+    explain_query,
+    layers_of,
+)
+from cscelab.figures.overlay import OPACITY
 from cscelab.widgets.picker import QueryPicker
 from cscelab.widgets.shown import attempt, redraw
 
@@ -39,6 +48,7 @@ class CamExplorer(VBox):
         labels, names = first.splits.query.labels, first.class_names
         layers = [name for name in LAYERS if all(name in layers_of(each) for each in self.collections.values())]
         self._maps: dict[tuple[object, ...], dict[str, Explained]] = {}
+        self._controls: dict[tuple[str, str, str], Control] = {}
         self.output = Output()
         self.query = QueryPicker(labels, names, row, lambda: first.average_precision, seed)
         self.layer = _dropdown("layer", layers, layer if layer in layers else layers[0], "130px")
@@ -48,7 +58,7 @@ class CamExplorer(VBox):
         self.number = _dropdown("of", [(name, c) for c, name in enumerate(names)], 0, "240px")
         self.number.disabled = True
         self.opacity = FloatSlider(
-            value=COVER, min=0, max=1, step=0.05, description="opacity of the map", style=WIDE, readout_format=".2f"
+            value=OPACITY, min=0, max=1, step=0.05, description="opacity of the map", style=WIDE, readout_format=".2f"
         )
         self.query.observe(lambda _: self._draw(), "row")
         self.target.observe(lambda _: self._explain(), "value")
@@ -66,8 +76,20 @@ class CamExplorer(VBox):
         if asked not in self._maps:
             if len(self._maps) >= KEPT:
                 self._maps.pop(next(iter(self._maps)))
-            self._maps[asked] = {name: explain_query(each, *asked) for name, each in self.collections.items()}
+            self._maps[asked] = {
+                name: explain_query(each, *asked, self._control(name, layer, extractor))
+                for name, each in self.collections.items()
+            }
         return draw_explained(self.collections, row, self._maps[asked], f"{extractor}, {layer}", self.opacity.value)
+
+    def _control(self, name: str, layer: str, extractor: str) -> Control | None:
+        """Other queries' maps, made once a layer and extractor; None without masks to measure them on."""
+        collection, asked = self.collections[name], (name, layer, extractor)
+        if collection.splits.query.masks is None:
+            return None
+        if asked not in self._controls:
+            self._controls[asked] = control_of(collection, layer, extractor)
+        return self._controls[asked]
 
     def _explain(self) -> None:
         self.number.disabled = self.target.value != "center"

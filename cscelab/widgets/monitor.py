@@ -21,7 +21,6 @@ FEW_IMAGES = 1000  # to train on: about a minute on two cores
 POLL = 0.5  # seconds between looks at a training that runs
 SENTENCES = {
     "waiting": "Another process trains this one; its run is shown when it is done.",
-    "preparing": "Getting the images ready.",
     "measuring": "Trained; now coding queries and database, to measure the mAP.",
 }
 WORDS = {"description_width": "initial"}
@@ -156,8 +155,9 @@ class TrainingMonitor(VBox):
             self.start.description = "resume" if trail.at and not running and self.run is None else "start"
             self.start.disabled = running or self.run is not None
             self.stop.disabled = worker is None or not worker.stoppable
-            self.bar.value = min(1.0, trail.at / trail.epochs)
-            self.bar.bar_style = "success" if self.run else "info"
+            drawing = worker is not None and worker.state == "preparing" and worker.drawn is not None
+            self.bar.value = worker.drawn if worker and drawing else min(1.0, trail.at / trail.epochs)
+            self.bar.bar_style = "success" if self.run else "warning" if drawing else "info"
             self.status.value = f'<p role="status" style="margin:4px 0">{escape(sentence(trail, worker, self.run))}</p>'
             if news != self._drawn:
                 self._drawn = news
@@ -178,6 +178,8 @@ def sentence(trail: Trail, worker: Worker | None, run: Run | None) -> str:
     if worker is None:
         return f"Stopped earlier; {goes_on}." if kept else "Not trained yet; start trains it here."
     last = trail.last
+    if worker.state == "preparing":
+        return _of_images(worker)
     if worker.state == "training" and last:
         where = f"Epoch {last.epoch} of {last.epochs}, step {last.step} of {last.steps}"
         left = trail.seconds_left()
@@ -187,6 +189,14 @@ def sentence(trail: Trail, worker: Worker | None, run: Run | None) -> str:
         where = "" if last is None else f" in epoch {last.epoch}" if last.epoch > kept else f" after epoch {kept}"
         return f"{worker.state.capitalize()}{where}; {goes_on}."
     return SENTENCES[worker.state]
+
+
+def _of_images(worker: Worker) -> str:
+    """While there is nothing to train on yet."""
+    if worker.drawn is None:
+        return "Stopping as soon as the images are ready." if worker.stopping.is_set() else "Getting the images ready."
+    done = f"Drawing the images, once: {worker.drawn:.0%} done"
+    return f"{done}; stopping after those in hand." if worker.stopping.is_set() else f"{done}."
 
 
 def _raise(error: Exception) -> None:

@@ -115,6 +115,13 @@ function target(from, key, query, tiles) {
   return nearest(from, tiles, key === "ArrowDown") ?? (key === "ArrowUp" ? query : from);
 }
 
+// ipywidgets shows no tooltips over lists and fields that have a label.
+function explainControls(el, tooltips) {
+  for (const label of el.closest(".csce-query-browser")?.querySelectorAll(".widget-label") ?? [])
+    for (const part of [label, ...label.parentElement.querySelectorAll("select, input")])
+      if (tooltips[label.textContent]) part.title = tooltips[label.textContent];
+}
+
 function render({ model, el }) {
   // JupyterLab's own shortcuts (arrows move between cells, Enter edits one) stay out of here.
   const root = make("div", "csce-browser", el, { "data-lm-suppress-shortcuts": "true" });
@@ -209,7 +216,10 @@ function render({ model, el }) {
   model.on("change:status", say);
   say();
   draw();
+  const placed = new ResizeObserver(() => explainControls(el, model.get("tooltips"))); // called once the widget stands in the page
+  placed.observe(root);
   return () => {
+    placed.disconnect();
     model.off("change:view", draw);
     model.off("change:chosen", drawPair);
     model.off("change:status", say);

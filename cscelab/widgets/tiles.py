@@ -15,6 +15,7 @@ class Tiles(anywidget.AnyWidget):
 
     chosen: (row of results, place in it) of the pair compared, set from either side. Messages from the browser:
     {"kind": "search", "row": of the database} and {"kind": "too large", "name", "size"} of a file that was not sent.
+    tooltips: label of a control beside the tiles -> what it says when it is pointed at.
     upload: model id of a FileUpload whose files over `largest` bytes are to be stopped before they are sent.
     """
 
@@ -23,6 +24,7 @@ class Tiles(anywidget.AnyWidget):
     view = traitlets.Dict().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     chosen = traitlets.List(traitlets.Int(), [0, 0], minlen=2, maxlen=2).tag(sync=True)
+    tooltips = traitlets.Dict().tag(sync=True)
     upload = traitlets.Unicode().tag(sync=True)
     largest = traitlets.Int(0).tag(sync=True)
 

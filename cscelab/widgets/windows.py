@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ipywidgets import Dropdown, HBox, Output, ToggleButtons, VBox
+from ipywidgets import Dropdown, HBox, Label, Output, ToggleButtons, VBox
 from matplotlib.figure import Figure
 
 from cscelab.collection import Collection, shipped_collection
@@ -44,17 +44,17 @@ class WindowExplorer(VBox):
         self.query = QueryPicker(labels, names, row, lambda: self.collection.average_precision, seed)
         self.choice = ToggleButtons(
             options=[(PLACE, 0), *((f"{size}×{size} window", size) for size in sizes)],
-            description="point at a",
-            style={**WIDE, "button_width": "auto"},
-            layout={"width": "400px"},
+            style={"button_width": "auto"},
+            tooltips=["a place of stage 3", *("a window of stage 4" for _ in sizes)],
+            layout={"width": "auto"},
         )
         self.normalize = Dropdown(
             options=list(NORMALIZE.items()),
             value=self.method.network.aie.normalize,
             description="Eq. 3",
             style=WIDE,
-            layout={"width": "190px"},
-            tooltip="The paper prints no division; the released code divides by the squared norm of all windows.",
+            layout={"width": "340px"},
+            tooltip="The paper prints no division; the released code divides by ‖f_g‖², that of all windows.",
         )
         self.picker = BoxPicker()
         self._laying = False
@@ -63,8 +63,9 @@ class WindowExplorer(VBox):
         self.normalize.observe(lambda _: self._draw(), "value")
         self.picker.observe(lambda _: self._draw(), "index")
         wrap = {"flex_flow": "row wrap", "grid_gap": "4px 16px"}
-        controls = HBox([self.query, self.choice, self.normalize], layout={**wrap, "align_items": "flex-end"})
-        main = HBox([self.picker, self.output], layout=wrap)
+        pointed = HBox([Label("point at a", layout={"margin": "2px 4px 2px 2px"}), self.choice])
+        controls = VBox([self.query, HBox([pointed, self.normalize], layout={**wrap, "align_items": "center"})])
+        main = HBox([self.picker, self.output], layout={**wrap, "margin": "8px 0 0"})
         super().__init__([controls, main])
         self._take()
 

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Literal
 
+from cscelab.datasets.processes import listening
 from cscelab.experiment import Experiment, Run, is_training, run, unfinished
 from cscelab.figures.monitor import Trail
 from cscelab.watch import Progress, TrainingStopped
@@ -31,6 +32,7 @@ class Worker:
         self.experiment, self.root, self.trail = experiment, root, trail
         self.state: State = "preparing"
         self.trail.began = None  # a call that begins
+        self.drawn: float | None = None  # share of the images, where they have to be drawn first
         self.stopping = threading.Event()
         self.run: Run | None = None
         self.error: Exception | None = None
@@ -69,7 +71,8 @@ class Worker:
                 if self.stopping.wait(LOOK_AGAIN):
                     raise TrainingStopped
             self.state = "preparing" if len(self.trail.history) < self.trail.epochs else "measuring"
-            self.run = run(self.experiment, root=self.root, progress=False, watch=self._hear)
+            with listening(self._draw):
+                self.run = run(self.experiment, root=self.root, progress=False, watch=self._hear)
             self.state = "done"
         except TrainingStopped:
             self.state = "stopped"
@@ -78,6 +81,12 @@ class Worker:
         finally:
             if self.running:
                 self.state = "failed"
+
+    def _draw(self, share: float) -> None:
+        """Images drawn so far are given up where the training is stopped."""
+        self.drawn = share
+        if self.stopping.is_set():
+            raise TrainingStopped
 
     def _hear(self, progress: Progress) -> None:
         self.trail.add(progress)

@@ -1,0 +1,174 @@
+"""What a screen reader says of every figure that the notebooks draw: what is to be seen with its numbers, in words."""
+
+import importlib
+import inspect
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fake_runs import NAMES, image_set, make_run
+from matplotlib.figure import Figure
+
+from cscelab.centers import hash_centers
+from cscelab.collection import Collection
+from cscelab.datasets.aviary import Aviary
+from cscelab.datasets.base import Splits
+from cscelab.experiment import Experiment, Run
+from cscelab.figures import (
+    aie_lesson,
+    anatomy,
+    browse,
+    cams,
+    centers,
+    curves,
+    diagrams,
+    explained,
+    galleries,
+    lessons,
+    margins,
+    monitor,
+    pairbits,
+    pairs,
+    quantisation,
+    ranks,
+    sheets,
+    tables,
+    thresholds,
+    tie_lessons,
+    ties,
+    tour,
+    trials,
+)
+from cscelab.figures import learning_map as course_map
+from cscelab.figures.alt import alt_text
+from cscelab.figures.dissection import dissect
+from cscelab.figures.threshold_trials import population
+from cscelab.methods.csce import CSCEConfig
+from cscelab.model.backbone import BackboneConfig
+from cscelab.retrieval.sorters import pair_up
+
+SIDE = 64
+IMPORT = r"^from (cscelab\.figures\.\w+) import (.+)$"
+LONGEST = 620  # characters
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+GRADIENTS = ("gradient_backbone", "gradient_hash_layer", "gradient_threshold_layer", "context_over_local")
+
+
+@pytest.fixture(scope="module")
+def draw(tmp_path_factory):
+    """Name of a figure function -> a call that draws it with data made up on the spot."""
+    torch.manual_seed(0)
+    parts = [image_set(n, first, n) for n, first in ((6, 1000), (24, 0))]
+    rng = np.random.default_rng(0)
+    for part in parts:  # of the size that the network takes
+        object.__setattr__(part, "images", rng.integers(0, 256, (len(part), SIDE, SIDE, 3), dtype=np.uint8))
+        object.__setattr__(part, "masks", part.masks.repeat(3, axis=1).repeat(3, axis=2)[:, :SIDE, :SIDE])
+    query, database = parts
+    splits = Splits(database, query, query, database, NAMES)
+    config = CSCEConfig(BackboneConfig("tiny", "none"), SIDE)
+    method = config.build(3, 16).eval()
+    folder = tmp_path_factory.mktemp("runs")
+    runs = [make_run(folder, splits, noise, seed, method=config) for seed, noise in ((1, 0.1), (2, 0.3))]
+    for run in runs:
+        run.__dict__["model"] = lambda: method
+        run.__dict__["history"] = [row | dict.fromkeys(GRADIENTS, 1 / row["epoch"]) for row in run.history]
+        run.codes.update({f"{s}_thresholds": np.full(len(run.codes[f"{s}_codes"]), 0.1) for s in ("query", "database")})
+    run, other = runs
+    by_name = {"CSCE-Net": run, "CSQ": other}
+    by_row = {"Baseline": {16: [other]}, "Baseline + AIE": {16: [run]}}
+    sides = {s: run.codes[s] for s in ("query_codes", "query_labels", "database_codes", "database_labels")}
+    compared = pair_up(**sides)
+    collection = Collection("a method", run.experiment, splits, run.codes, run)
+    collection.__dict__["method"] = method
+    asked = collection.query(0)
+    opened = dissect(method, asked.image, asked.title)
+    values = collection.code_of(asked)[1]
+    sweep = trials.threshold_sweep(torch.randn(20, 16), [0.0, 0.1, 0.2], balance_weight=1.0)
+    names = [NAMES[int(label)] for label in query.labels]
+    made = Experiment("test", method=config, bits=16, data=Aviary(n_classes=3))
+    return {
+        "aie_diagram": lambda: diagrams.aie_diagram(method.network),
+        "attention_figure": lambda: anatomy.attention_figure(opened),
+        "bits_figure": lambda: pairbits.bits_figure(collection, asked, 3),
+        "browse_figure": lambda: browse.browse_figure([collection], asked, k=5),
+        "cam_figure": lambda: cams.cam_figure(method, query.images, query.masks, names),
+        "center_figure": lambda: centers.center_figure(hash_centers(8, 16)),
+        "code_figure": lambda: tour.code_figure(collection, asked),
+        "contact_sheet": lambda: sheets.contact_sheet(query, NAMES, outlined=True),
+        "decoding_figure": lambda: centers.decoding_figure({"best": {0.0: 0.0, 0.1: 0.25}}),
+        "denominators_figure": lambda: tie_lessons.denominators_figure(compared, 5),
+        "distances_figure": lambda: tour.distances_figure(collection, asked),
+        "dynamic_sign_figure": lambda: lessons.dynamic_sign_figure([0.9, -0.7, 0.05, 0.6], 0.1),
+        "explained_figure": lambda: explained.explained_figure({"CSCE-Net": collection}),
+        "explained_pairs": lambda: pairs.explained_pairs(run, 0, [1, 2], splits),
+        "fields_figure": lambda: anatomy.fields_figure((3, 18), 14),
+        "gradient_figure": lambda: lessons.gradient_figure(run, by_name),
+        "learning_map": course_map.learning_map,
+        "map_by_code_length": lambda: curves.map_by_code_length(by_row),
+        "margin_figure": margins.margin_figure,
+        "monitor_figure": lambda: monitor.monitor_figure(monitor.Trail.of(made, run.history)),
+        "network_diagram": lambda: diagrams.network_diagram(method.network),
+        "place_figure": lambda: aie_lesson.place_figure(opened),
+        "precision_recall": lambda: curves.precision_recall(by_name),
+        "rank_figure": lambda: ranks.rank_figure(ranks.rank_query(**sides), k=5),
+        "species_sheet": lambda: sheets.species_sheet(5, size=32),
+        "table_figure": lambda: tables.table_figure(tables.structure_table(by_row), "Table 2: structure"),
+        "threshold_figure": lambda: thresholds.threshold_figure(values, 0.1, asked.image, asked.title),
+        "threshold_population": lambda: lessons.threshold_population(by_name),
+        "threshold_population_figure": lambda: thresholds.threshold_population_figure(
+            population(run.codes, [0.0, 0.1, 0.2], "a method"), 0.1
+        ),
+        "threshold_reasons": lambda: lessons.threshold_reasons(sweep, {"soft": [0.5, 0.3, 0.1]}),
+        "tie_sizes_figure": lambda: tie_lessons.tie_sizes_figure({"trained": compared}),
+        "ties_figure": lambda: ties.ties_figure(compared, ties.Trail().shuffled()),
+        "top10_gallery": lambda: galleries.top10_gallery(
+            [galleries.GalleryEntry((run, other), galleries.pick_query(run, other, "hardest", query))], splits
+        ),
+        "training_curves": lambda: curves.training_curves(by_name),
+        "two_cases": lambda: galleries.two_cases(run, other, splits),
+        "value_figure": lambda: quantisation.value_figure(by_name),
+        "window_figure": lambda: aie_lesson.window_figure(opened),
+        "windows_diagram": lambda: diagrams.windows_diagram(method.network),
+    }
+
+
+def in_notebooks() -> set[str]:
+    """The functions of cscelab.figures that notebooks import and that return a Figure."""
+    found = set()
+    for path in NOTEBOOKS:
+        for cell in json.loads(path.read_text())["cells"]:
+            for module, names in re.findall(
+                r"^from (cscelab\.figures\.\w+) import (.+)$", "".join(cell["source"]), re.M
+            ):
+                for name in names.split(", "):
+                    called = getattr(importlib.import_module(module), name)
+                    if inspect.isfunction(called) and inspect.signature(called).return_annotation in ("Figure", Figure):
+                        found.add(name)
+    return found
+
+
+def test_every_figure_of_the_notebooks_is_looked_at(draw):
+    drawn = in_notebooks()
+    assert len(drawn) > 20
+    assert drawn <= draw.keys()
+
+
+def test_alts_say_what_is_seen_in_plain_words_and_numbers(draw):
+    said = {name: alt_text(call()) for name, call in draw.items()}
+    assert not {name: text for name, text in said.items() if re.search(r"\$|\\|\n|  |^Figure:", text)}
+    assert not {name: text for name, text in said.items() if not 40 <= len(text) <= LONGEST}
+    # Numbers beyond those of the words around them: no mere list of titles and axes.
+    assert not {name: text for name, text in said.items() if len(re.findall(r"\d+", text)) < 3}
+    assert len(set(said.values())) == len(said)
+
+
+def test_alts_of_runs_hold_the_runs_numbers(draw):
+    run: Run = inspect.getclosurevars(draw["explained_pairs"]).nonlocals["run"]
+    value = f"{run.mean_average_precision:.3f}"
+    assert f"Baseline + AIE {value}" in alt_text(draw["table_figure"]())
+    assert f"Baseline + AIE: {value}" in alt_text(draw["map_by_code_length"]())
+    assert "loss from 4 to 1.25, mAP 0.750 in epoch 2 of 3" in alt_text(draw["training_curves"]())
+    assert re.search(r"query of class [\w -]+; CSCE-Net finds \d+ right of 10, ", alt_text(draw["top10_gallery"]()))
