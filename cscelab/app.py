@@ -16,6 +16,7 @@ from typing import Any
 from cscelab.ports import address, is_local, require, require_free
 
 PORT, HOST = 8866, "127.0.0.1"
+IDLE, LOOKED = 1800, 300  # seconds after which a kernel without a page ends, and between two looks for such kernels
 NOTEBOOK = "browser.ipynb"
 SOURCE = """from cscelab.widgets import checked
 from cscelab.widgets.browser_page import BrowserPage
@@ -60,6 +61,7 @@ def write_notebook(path: Path) -> None:
 
 
 def _serve(folder: Path, host: str, port: int, token: str, browser: bool, preheat: bool) -> None:
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
     from tornado.ioloop import IOLoop
     from tornado.web import RequestHandler
     from traitlets.config import Config
@@ -81,6 +83,7 @@ def _serve(folder: Path, host: str, port: int, token: str, browser: bool, prehea
                     await waiting
 
             async def get_generator(self, path: str | None = None) -> Any:
+                _ = self.xsrf_token  # sets the cookie without which a closing page could not end its kernel
                 async for html in super().get_generator(path):  # a page, in pieces
                     yield ELSEWHERE.sub("", html)
 
@@ -89,6 +92,11 @@ def _serve(folder: Path, host: str, port: int, token: str, browser: bool, prehea
     class Server(Voila):
         def init_handlers(self) -> list[Any]:
             return [(path, guarded(handler), *rest) for path, handler, *rest in super().init_handlers()]
+
+    class Kernels(AsyncMappingKernelManager):
+        async def start_kernel(self, **settings: Any) -> str:  # type: ignore[override]
+            """A kernel that does not print its warnings, which are for people on networks, into the terminal."""
+            return str(await super().start_kernel(extra_arguments=["--log-level=ERROR"], **settings))
 
     def announce() -> None:
         here = address(host, port, f"/?token={token}")
@@ -103,9 +111,12 @@ def _serve(folder: Path, host: str, port: int, token: str, browser: bool, prehea
         "file_allowlist": [],
         "allow_template_override": "NO",
         "preheat_kernel": preheat,
+        "multi_kernel_manager_class": Kernels,
     }
+    # A page that closes ends its kernel; one that crashed cannot.
+    culling = {"cull_idle_timeout": IDLE, "cull_interval": LOOKED, "cull_connected": False}
     server = Server(
-        config=Config(VoilaConfiguration=settings),
+        config=Config(VoilaConfiguration=settings, MappingKernelManager=culling),
         notebook_path=str(folder / NOTEBOOK),
         root_dir=str(folder),
         config_file_paths=[],  # a voila.json somewhere must not open what is closed here

@@ -27,6 +27,7 @@ from cscelab.shipped import ENCODER, load_encoder
 from cscelab.titles import title_of
 
 COMPARED = 16  # images of each split, evenly spread
+KEPT = 16  # codes of one's own images that are remembered: a browser asks for them at every choice
 FOLDER = "collections"  # under the data folder: codes of the shipped encoder, a file a data set
 
 
@@ -102,8 +103,19 @@ class Collection:
         """(code int8 +-1 (K,), values float (K,)) of a query, by this method: stored ones, or made now."""
         if query.origin != "own":
             return tuple(self.codes[f"{query.origin}_{part}"][query.row] for part in ("codes", "values"))  # type: ignore[return-value]
-        encoded = self.encode(query.image[None])
-        return unpack(encoded.codes, self.bits)[0], encoded.values[0]
+        pixels = query.image.tobytes()
+        code = self._own_codes.get(pixels)
+        if code is None:
+            encoded = self.encode(query.image[None])
+            code = unpack(encoded.codes, self.bits)[0], encoded.values[0]
+            if len(self._own_codes) >= KEPT:
+                self._own_codes.clear()
+            self._own_codes[pixels] = code
+        return code
+
+    @cached_property
+    def _own_codes(self) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
+        return {}  # pixels -> what `code_of` gives
 
     def find(self, query: Query, k: int = 10, among: np.ndarray | None = None) -> Neighbours:
         """The k nearest database images of a query: see `nearest`."""

@@ -77,7 +77,8 @@ def as_handed_out(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
             if "self-check" in cell.metadata.get("tags", []):
-                cell.source = "answer = None\n\n" + cell.source[cell.source.index("check(") :]
+                _, asked, rest = cell.source.rpartition("\ncheck(")
+                cell.source = f"answer = None\n{asked}{rest}" if asked else "answer = None"
     return copy
 
 

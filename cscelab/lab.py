@@ -36,7 +36,8 @@ def launch(port: int = PORT, browser: bool = True) -> int:
     token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(16)
     # Warnings alone, and none of those that only Jupyter's developers can act on: the address is to be seen.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "jupyterlab", f"--ip={HOST}", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", "--log-level=WARN", *as_root, *([] if browser else ["--no-browser"])]
+    command += ["--ServerApp.port_retries=0", "--log-level=WARN", "--LabApp.log_level=WARN"]
+    command += [*as_root, *([] if browser else ["--no-browser"])]
     environment = os.environ | {"JUPYTER_TOKEN": token}  # not an argument: those can be read by others on the machine
     print("JupyterLab starts ...", flush=True)
     with subprocess.Popen(command, cwd=folder, env=environment) as server:

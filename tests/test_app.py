@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import nbformat
 import pytest
@@ -171,6 +173,22 @@ def test_a_lab_that_ends_before_it_listens_is_not_waited_for():
 # --- who gets in
 
 
+def cookies(headers: http.client.HTTPMessage) -> str:
+    return "; ".join(cookie.split(";")[0] for cookie in headers.get_all("Set-Cookie", []))
+
+
+def kernel_of(page: str) -> str:
+    found = re.search(r'"kernelId": "([0-9a-f-]{36})"', page)
+    assert found
+    return found[1]
+
+
+def runs(port: int, token: str, kernel: str) -> bool:
+    status = get(port, f"/api/kernels/{kernel}", Authorization=f"token {token}")[0]
+    assert status in (200, 404)
+    return status == 200
+
+
 SMALL = """from cscelab.collection import shipped_collection
 from cscelab.datasets import Aviary
 from cscelab.widgets import QueryBrowser, checked
@@ -179,12 +197,13 @@ checked(QueryBrowser(shipped_collection(Aviary(n_classes=3, train=6, validation=
 
 
 @contextmanager
-def served(source: str):
+def served(source: str, idle: int = app.IDLE, looked: int = app.LOOKED):
     """(port, token) of the app in a process of its own, stopped with Ctrl-C; source: what its notebook runs."""
     port = free_port()
     code = (
         "import signal; from cscelab import app; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        f"app.SOURCE = {source!r}; app.launch({port}, browser=False, preheat=False)"
+        f"app.SOURCE, app.IDLE, app.LOOKED = {source!r}, {idle}, {looked}; "
+        f"app.launch({port}, browser=False, preheat=False)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -201,6 +220,7 @@ def served(source: str):
             process.kill()
     assert process.returncode == 0
     assert "Traceback" not in err
+    assert "WARNING" not in err  # of the kernels, either
     with socket.socket() as probe:
         assert probe.connect_ex((LOCAL, port)) != 0  # nobody listens any more
 
@@ -238,15 +258,39 @@ def test_nothing_without_the_token_and_the_widget_with_it(tmp_path, monkeypatch)
         assert "<title>cscelab</title>" in page
         assert "shipped_collection" not in page  # no code is shown
         assert not re.search(r'<(link|script)[^>]+(href|src)="https?:', page)  # nothing from the internet
-        cookie = headers["Set-Cookie"].split(";")[0]
+        cookie = cookies(headers)
         script = next(path for path in re.findall(r'src="(/voila/[^"]+\.js)', page))
         assert get(port, script)[0] == 403
         assert get(port, script, Cookie=cookie)[0] == 200  # what the page loads comes with its cookie
         assert get(port, "/voila/files/browser.ipynb", Cookie=cookie)[0] == 403  # but no files
-        kernel = re.search(r'"kernelId": "([0-9a-f-]{36})"', page)
-        assert kernel
-        assert get(port, f"/api/kernels/{kernel[1]}")[0] == 403
-        assert get(port, f"/api/kernels/{kernel[1]}", Authorization=f"token {token}")[0] == 200
+        kernel = kernel_of(page)
+        assert get(port, f"/api/kernels/{kernel}")[0] == 403
+        assert runs(port, token, kernel)
+
+
+@pytest.mark.slow
+def test_a_page_that_closes_ends_its_kernel():
+    with served("print('a page')") as (port, token):
+        pages = [get(port, f"/?token={token}") for _ in range(2)]
+        closing, staying = (kernel_of(page) for _, page, _ in pages)
+        cookie = cookies(pages[0][2])
+        (secret,) = re.findall(r"_xsrf=([^;]+)", cookie)
+        path = f"/voila/api/shutdown/{closing}"
+        assert get(port, path, "POST", Cookie=cookie)[0] == 403  # another site could send that
+        assert runs(port, token, closing)
+        assert get(port, f"{path}?_xsrf={quote(secret)}", "POST", Cookie=cookie)[0] == 204  # as a closing page does
+        assert [runs(port, token, kernel) for kernel in (closing, staying)] == [False, True]
+
+
+@pytest.mark.slow
+def test_a_kernel_whose_page_is_gone_ends_in_time():
+    with served("print('a page')", idle=2, looked=1) as (port, token):
+        kernel = kernel_of(get(port, f"/?token={token}")[1])
+        assert runs(port, token, kernel)
+        until = time.monotonic() + 30
+        while runs(port, token, kernel):
+            assert time.monotonic() < until
+            time.sleep(0.2)
 
 
 @pytest.mark.slow

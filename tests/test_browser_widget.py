@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 from base64 import b64decode
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import pytest
 from fake_runs import NAMES, make_run, make_splits
 from PIL import Image
 
-from cscelab.collection import collection_of, shipped_collection
+from cscelab.collection import Collection, collection_of, shipped_collection
 from cscelab.datasets.aviary import Aviary
 from cscelab.figures.browse import overlaid, speaking_maps
 from cscelab.figures.provenance import SMOKE_MARK
@@ -531,8 +532,114 @@ def test_states_are_pure(collections):
     assert (new.methods, new.k, state.k) == (("A",), 3, 10)
     assert new.earlier == ()
     later = changed(catalogue, replace(new, hardest=4), query=collections["A"].query(2))
-    assert (later.earlier, later.hardest) == ((new.query,), 4)
-    assert changed(catalogue, later, methods=("B",)).hardest == 0
+    assert (later.earlier, later.hardest) == ((new.query,), 0)  # another move
+    again = changed(catalogue, replace(new, hardest=4), query=collections["A"].query(2), hardest=5)
+    assert (again.hardest, changed(catalogue, again, k=7).hardest) == (5, 5)
+    assert changed(catalogue, again, methods=("B",)).hardest == 0
+
+
+def test_hardest_begins_again_after_any_other_move(browser, collections):
+    first, second = hardest_first(collections["A"], None)[:2]
+    for move in (
+        browser.controls.random.click,
+        browser.controls.back.click,
+        lambda: browser.show(11),
+        lambda: tell(browser, kind="search", row=5),
+    ):
+        browser.controls.hardest.click()
+        assert browser.state.query.row == first
+        browser.controls.k.value += 1  # no move
+        browser.controls.hardest.click()
+        assert browser.state.query.row == second
+        move()
+    browser.controls.hardest.click()
+    assert browser.state.query.row == first
+
+
+def test_a_query_of_another_class_takes_the_class_back_to_any(browser, collections):
+    labels = {origin: collections["A"].codes[f"{origin}_labels"] for origin in ("query", "database")}
+    control = browser.controls.query_class
+
+    def row(origin, of_class):
+        return int(np.flatnonzero((labels[origin] == 1) == of_class)[-1])
+
+    for move, kept in (
+        (lambda: setattr(browser.controls.index, "value", str(row("query", True))), True),
+        (lambda: tell(browser, kind="search", row=row("database", True)), True),
+        (browser.controls.hardest.click, True),
+        (browser.controls.random.click, True),
+        (lambda: setattr(browser.controls.index, "value", str(row("query", False))), False),
+        (lambda: tell(browser, kind="search", row=row("database", False)), False),
+    ):
+        control.value = 1
+        move()
+        assert (browser.state.query_class, control.value) == ((1, 1) if kept else (None, ALL))
+    own = changed(
+        browser.catalogue, replace(browser.state, query_class=1), query=replace(browser.state.query, label=None)
+    )
+    assert own.query_class is None  # of no class that is known
+
+
+def test_the_chosen_pair_stays_among_the_results(browser):
+    browser.change(k=10, methods=("A", "B"))
+    browser.tiles.set_state({"chosen": [1, 9]})
+    browser.controls.k.value = 3
+    assert (browser.state.chosen, browser.tiles.chosen) == ((1, 2), [1, 2])
+    browser.controls.second.value = NONE
+    assert (browser.state.chosen, browser.tiles.chosen) == ((0, 2), [0, 2])
+
+
+def test_two_threads_lose_no_change_of_each_other(browser, monkeypatch):
+    """A person points at tiles while a cell changes k: each `view` waits until the person has pointed elsewhere."""
+    draw, told = browser_module.view, []
+
+    def point(place):
+        told.append(place)
+        browser.tiles.set_state({"chosen": [0, place]})
+
+    def view(collections, state):
+        pointing = threading.Thread(target=point, args=(state.k - 1,))
+        pointing.start()
+        pointing.join(timeout=0.1)  # it waits for the lock
+        threads.append(pointing)
+        return draw(collections, state)
+
+    def copied(state, **changes):  # a person's change that is slow: a cell's comes in between
+        if set(changes) == {"chosen"} and not cells:
+            cell = threading.Thread(target=browser.change, kwargs={"k": 9})
+            cells.append(cell)
+            cell.start()
+            cell.join(timeout=0.1)
+        return replace(state, **changes)
+
+    threads, cells = [], [None]
+    monkeypatch.setattr(browser_module, "view", view)
+    for k in (3, 4, 6):
+        browser.change(k=k)
+        threads[-1].join(timeout=10)
+        assert (browser.state.k, len(tiles(browser))) == (k, k)
+        assert (browser.state.chosen, browser.tiles.chosen) == ((0, k - 1), [0, k - 1])
+    assert told == [2, 3, 5]
+    monkeypatch.setattr(browser_module, "view", draw)
+    monkeypatch.setattr(browser_module, "replace", copied)
+    cells.clear()
+    point(1)
+    cells[0].join(timeout=10)
+    assert (browser.state.k, len(tiles(browser)), browser.state.chosen) == (9, 9, (0, 1))
+
+
+def test_an_own_image_is_coded_once(own, small, monkeypatch):
+    encode, coded = Collection.encode, []
+    monkeypatch.setattr(Collection, "encode", lambda self, images: coded.append(len(images)) or encode(self, images))
+    upload(own, "bird.png", png(small.splits.database.images[7]))
+    own.controls.cams.value = True
+    own.controls.k.value = 8
+    own.controls.among.value = 1
+    assert coded == [1]
+    upload(own, "other.png", png(small.splits.database.images[8]))
+    assert (coded, own.state.query.title) == ([1, 1], "your image other.png")
+    own.controls.among.value = ALL
+    assert found(own)[0] == 8
 
 
 def test_large_images_are_made_smaller_before_they_are_sent():

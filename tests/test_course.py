@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from cscelab import course
 from cscelab.collection import Collection
-from cscelab.course import Failure, describe, execute, for_students, index_text, main, write_course
+from cscelab.course import Failure, as_handed_out, describe, execute, for_students, index_text, main, write_course
 from cscelab.figures.learning_map import LESSONS, WAYS, Lesson, learning_map
 from cscelab.figures.tour import code_figure, distances_figure
 from cscelab.pages import WIDGET, markdown_page, mathml, page
@@ -100,6 +100,18 @@ def test_students_get_every_cell_but_the_solutions_and_those_for_teachers():
     ]  # fmt: skip
     assert len(notebook.cells) == 7  # the original stays whole
     assert "](../cscelab/dsf.py)" in notebook.cells[2].source
+
+
+def test_what_a_teacher_left_in_a_notebook_is_not_handed_out():
+    notebook = small_notebook('answer = 2\n\ncheck("01-1", answer)')
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [new_output("stream", text="42 Halves")], 7
+    handed = as_handed_out(notebook)
+    assert [cell.source for cell in handed.cells[-2:-1]] == ['answer = None\n\ncheck("01-1", answer)']
+    assert not any(cell.outputs or cell.execution_count for cell in handed.cells if cell.cell_type == "code")
+    assert notebook.cells[-2].source.startswith("answer = 2")  # theirs stays
+    assert as_handed_out(small_notebook("answer = 3")).cells[-2].source == "answer = None"
 
 
 def test_pages_fold_solutions_name_widgets_and_keep_alt_texts(finished):

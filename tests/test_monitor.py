@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fake_runs import make_run, texts
+from matplotlib.axes import Axes
 
 from cscelab.datasets import load_data
 from cscelab.datasets.processes import unordered
@@ -354,3 +355,25 @@ def test_a_worker_leaves_the_number_of_threads_as_it_was(data):
     found.wait(PATIENCE)
     assert found.state == "done"
     assert torch.get_num_threads() == before
+
+
+def test_a_step_taken_while_the_picture_is_drawn_waits_for_the_next_picture(monkeypatch):
+    """The training adds to its trail in a thread of its own; here it does so at every curve."""
+    trail, plot = Trail("t", 4), Axes.plot
+
+    def step() -> None:
+        terms = {"metric": 1.0, "quantization": 0.5}
+        trail.add(Progress(1, 4, len(trail.places) + 1, 1000, terms, (), 0.0))
+
+    def plot_and_step(self, *arguments, **options):
+        drawn = plot(self, *arguments, **options)
+        step()
+        return drawn
+
+    for _ in range(5):
+        step()
+    monkeypatch.setattr(Axes, "plot", plot_and_step)
+    figure = monitor_figure(trail)
+    assert len(trail.places) > 5
+    lengths = {len(line.get_xdata()) for line in figure.axes[0].lines if len(line.get_xdata()) > 2}
+    assert lengths == {5}

@@ -209,7 +209,7 @@ class TestPicker:
         picker.kind.value = 1
         assert picker.row == 5
         picker.index.value = 0  # of another class
-        assert (picker.kind.label, picker.row) == ("any class", 0)
+        assert (picker.kind.label, picker.row) == ("any", 0)
 
     def test_random_draws_stay_in_the_class_and_hang_on_the_seed(self, picker):
         picker.kind.value = 1

@@ -13,6 +13,7 @@ from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Run
 from cscelab.explain import OwnAndOthers, code_cams, mass_inside, own_and_others
+from cscelab.figures.alt import sentences
 from cscelab.figures.choices import title_of
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
 from cscelab.figures.overlay import key_colours, overlaid
@@ -67,11 +68,14 @@ def cam_figure(
     sheet.text(MARGIN, head + side / 2, "image", SIZE + 1, va="center", weight="bold")
     for i in columns:
         sheet.picture(lefts[i], head, side, images[i], outline=None if masks is None else masks[i])
+    measured = {}
     for row, (name, cams) in enumerate(maps.items()):
         y = top + row * step
         label = "\n".join(wrap(name, LABELS - 0.1, SIZE + 1, bold=True))
         sheet.text(MARGIN, y + side / 2, label, SIZE + 1, va="center", weight="bold")
         ratios = None if masks is None else mass_inside(cams, masks)
+        if ratios is not None and not np.isnan(ratios).all():
+            measured[name] = ratios
         covered = overlaid(images, cams)
         for i in columns:
             outline = None if masks is None else masks[i]
@@ -85,6 +89,15 @@ def cam_figure(
     if masks is not None:
         sheet.paragraph(MARGIN, bottom + foot, width - 2 * MARGIN, note, SIZE)
     _colour_bar(sheet, width - MARGIN - BAR + 0.1, top, min(bottom - top, 2 * side))
+    sheet.figure.alt = sentences([  # type: ignore[attr-defined]
+        f"{extractor} of the codes at {layer}: {n} images, below them a row of maps each for {', '.join(maps)}",
+        *(
+            f"{name}: share of the map on the target from {np.nanmin(found):.1f} to {np.nanmax(found):.1f} times that "
+            f"of a uniform map, mean {np.nanmean(found):.1f}"
+            for name, found in measured.items()
+        ),
+        note,
+    ])  # fmt: skip
     return mark_smoke(sheet.figure, [method for method in given.values() if isinstance(method, Run)])
 
 

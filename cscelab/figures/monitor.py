@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,6 +35,7 @@ class Trail:
     losses: list[dict[str, float]] = field(default_factory=list)
     began: Progress | None = None  # first record of the call that trains now; None where the next one is that
     last: Progress | None = None
+    _adding: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @classmethod
     def of(cls, experiment: Experiment, history: Sequence[dict[str, float]] = ()) -> Trail:
@@ -46,14 +48,20 @@ class Trail:
 
     def add(self, progress: Progress) -> None:
         """Takes a record in. At the first of a call, steps past the last finished epoch go: they are trained again."""
-        if self.began is None:
-            self.began = progress
-            keep = sum(place <= len(self.history) for place in self.places)
-            del self.places[keep:], self.losses[keep:]
-        if not self.places or progress.at > self.places[-1]:  # that of an epoch's end repeats its last step
-            self.places.append(progress.at)
-            self.losses.append(progress.terms)
-        self.history, self.last = progress.history, progress
+        with self._adding:
+            if self.began is None:
+                self.began = progress
+                keep = sum(place <= len(self.history) for place in self.places)
+                del self.places[keep:], self.losses[keep:]
+            if not self.places or progress.at > self.places[-1]:  # that of an epoch's end repeats its last step
+                self.places.append(progress.at)
+                self.losses.append(progress.terms)
+            self.history, self.last = progress.history, progress
+
+    def snapshot(self) -> Trail:
+        """A copy that stands still while the training goes on in its own thread: what is drawn."""
+        with self._adding:
+            return replace(self, places=list(self.places), losses=list(self.losses), history=list(self.history))
 
     def seconds_left(self) -> float | None:
         """Until the last epoch is done, at the pace of this call so far; None before its second step."""
@@ -81,7 +89,7 @@ def best_row(history: Sequence[dict[str, float]]) -> dict[str, float]:
 def monitor_figure(trained: Run | Trail) -> Figure:
     """Left the loss terms, of every step and smoothed, and their means over epochs; right mAP on the validation split
     with the epoch that is kept. Of a Trail as it is now, or of a stored run, which keeps means over epochs alone."""
-    trail = Trail.of(trained.experiment, trained.history) if isinstance(trained, Run) else trained
+    trail = Trail.of(trained.experiment, trained.history) if isinstance(trained, Run) else trained.snapshot()
     figure = new_figure(10, 4)
     figure.subplots_adjust(left=0.06, right=0.985, bottom=0.135, top=0.825, wspace=0.17)
     figure.text(0.06, 0.935, trail.title, size=11)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -56,15 +57,18 @@ class QueryBrowser(VBox):
         self.output = Output()
         self.output.add_class("csce-said")  # tiles.css: its line is kept free, so that the tiles stay in place
         self._generator = np.random.default_rng(seed)
+        self._lock = RLock()  # Jupyter brings what the browser says in a thread of its own, even while a cell runs
         first = first_state(self.catalogue, self.catalogue.data_sets()[0])
-        self._show(changed(self.catalogue, first, k=k))
+        self.state = changed(self.catalogue, first, k=k)
+        self._show(self.state)
         self._listen()
         super().__init__([self.controls, self.output, self.tiles])
         self.add_class("csce-query-browser")
 
     def show(self, query_row: int) -> None:
         """Shows a query of the data set. Raises ValueError for a row that is not there."""
-        self.search(self._first.query(query_row))
+        with self._lock:
+            self.search(self._first.query(query_row))
 
     def search(self, query: Query) -> None:
         """Shows the nearest images of a query, which "back" leaves again. Raises what `change` raises."""
@@ -73,15 +77,16 @@ class QueryBrowser(VBox):
     def change(self, **changes: Any) -> None:
         """Changes fields of `state`; what no longer goes with them follows. Raises ValueError or OSError, with
         everything as it was, where that cannot be shown."""
-        state = changed(self.catalogue, self.state, **changes)
-        known = self.tiles.status
-        if _sources(state) != _sources(self.state):  # may take seconds when they are opened for the first time
-            self.tiles.status = f"loading {' and '.join(state.methods)}, {state.bits} bits …"
-        try:
-            self._show(state)
-        except BaseException:
-            self.tiles.status = known
-            raise
+        with self._lock:
+            state = changed(self.catalogue, self.state, **changes)
+            known = self.tiles.status
+            if _sources(state) != _sources(self.state):  # may take seconds when they are opened for the first time
+                self.tiles.status = f"loading {' and '.join(state.methods)}, {state.bits} bits …"
+            try:
+                self._show(state)
+            except BaseException:
+                self.tiles.status = known
+                raise
 
     @property
     def _first(self) -> Collection:
@@ -90,9 +95,11 @@ class QueryBrowser(VBox):
     def _show(self, state: BrowserState) -> None:
         collections = opened(self.catalogue, state)
         shown = view(collections, state)
-        self.state = state
+        moved, self.state = state.chosen != self.state.chosen, state
         with self.tiles.hold_sync():  # one message, one redraw
             self.tiles.view, self.tiles.status = shown, shown["status"]
+            if moved:  # otherwise a person may just have chosen another
+                self.tiles.chosen = list(state.chosen)
         self.controls.follow(state, collections[0])
 
     def _listen(self) -> None:
@@ -100,8 +107,8 @@ class QueryBrowser(VBox):
         for name in ("data", "bits", "k", "cams"):
             control = getattr(controls, name)
             control.observe(lambda change, name=name: self._changed(**{name: change["new"]}), "value")
-        controls.method.observe(lambda change: self._methods(change["new"], *self.state.methods[1:]), "value")
-        controls.second.observe(lambda change: self._methods(self.state.methods[0], change["new"]), "value")
+        controls.method.observe(lambda change: self._method(0, change["new"]), "value")
+        controls.second.observe(lambda change: self._method(1, change["new"]), "value")
         controls.among.observe(lambda change: self._changed(among=_class(change["new"])), "value")
         controls.query_class.observe(lambda c: self._from_control(lambda: self._of_class(_class(c["new"]))), "value")
         controls.index.observe(lambda change: self._from_control(lambda: self._numbered(change["new"])), "value")
@@ -116,22 +123,28 @@ class QueryBrowser(VBox):
 
     def _do(self, action: Callable[[], None]) -> None:
         """What a person asked for; where it cannot be done, its sentence, and the controls back as they were."""
-        self.output.outputs = ()
-        if not attempt(self.output, lambda: _marked(action)):
-            self.controls.follow(self.state, self._first)
+        with self._lock:
+            self.output.outputs = ()
+            if not attempt(self.output, lambda: _marked(action)):
+                self.controls.follow(self.state, self._first)
 
     def _from_control(self, action: Callable[[], None]) -> None:
-        if not self.controls.following:
-            self._do(action)
+        with self._lock:  # so that only what this thread itself follows is passed over
+            if not self.controls.following:
+                self._do(action)
 
     def _changed(self, **changes: Any) -> None:
         self._from_control(lambda: self.change(**changes))
 
-    def _methods(self, *titles: str) -> None:
-        if MORE in titles:  # a line in the list, no method
-            self.controls.follow(self.state, self._first)
-        else:
-            self._changed(methods=tuple(title for title in titles if title != NONE))
+    def _method(self, place: int, title: str) -> None:
+        with self._lock:
+            methods = self.state.methods
+            if title == MORE:  # a line in the list, no method
+                self.controls.follow(self.state, self._first)
+            elif title == NONE:
+                self._changed(methods=methods[:place])
+            else:
+                self._changed(methods=(*methods[:place], title, *methods[place + 1 :]))
 
     def _numbered(self, text: str) -> None:
         if not text.strip():
@@ -161,9 +174,10 @@ class QueryBrowser(VBox):
         if self.state.earlier:
             self.change(query=self.state.earlier[-1], earlier=self.state.earlier[:-1])
 
-    def _chosen(self, change: dict[str, Any]) -> None:
-        index, place = change["new"]
-        self.state = replace(self.state, chosen=(index, place))
+    def _chosen(self, _: dict[str, Any]) -> None:
+        with self._lock:
+            index, place = self.tiles.chosen  # not that of `change`: another may have come while this one waited
+            self.state = replace(self.state, chosen=(index, place))
 
     def _heard(self, content: dict[str, Any]) -> None:
         if content.get("kind") == "search":

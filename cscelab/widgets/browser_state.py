@@ -64,8 +64,8 @@ def _known(choices: Mapping[str, T], name: str, kind: str) -> T:
 class BrowserState:
     """query_class: what "random" and "hardest" choose from; among: the class results are filtered by; both None: all.
 
-    hardest: how often that button was pressed; chosen: (row of results, place in it, from 0) of the pair compared;
-    earlier: the queries before this one, the last one last.
+    hardest: how often that button was pressed since any other move; chosen: (row of results, place in it, from 0) of
+    the pair compared; earlier: the queries before this one, the last one last.
     """
 
     data: str
@@ -95,14 +95,18 @@ def changed(catalogue: Catalogue, state: BrowserState, **changes: Any) -> Browse
     """The state after a choice: what no longer goes with it is set to what does.
 
     Another data set starts at its first query and keeps k and CAM. A second method that has no bits in common with the
-    first is dropped. Bits stay where they exist, and are the nearest otherwise. Raises ValueError for k out of range,
+    first is dropped. Bits stay where they exist, and are the nearest otherwise. Another query than the next hardest
+    lets "hardest" begin again, and one of another class than the class chosen sets that to all. The pair compared stays
+    among the k results of a method. Raises ValueError for k out of range,
     for unknown names, and as `Catalogue.collection` does.
     """
     if (data := changes.pop("data", state.data)) != state.data:
         state = replace(first_state(catalogue, data, state.k), cams=state.cams)
-    if "query" in changes and "earlier" not in changes:
-        changes["earlier"] = (*state.earlier, state.query)
+    if "query" in changes:
+        changes = {"earlier": (*state.earlier, state.query), "hardest": 0, **changes}
     new = replace(state, **changes)
+    if "query" in changes and new.query_class is not None and not _shows(new.query, new.query_class):
+        new = replace(new, query_class=None)
     if not 1 <= new.k <= MOST_SHOWN:
         raise ValueError(f"the {new.k} nearest were asked for; choose 1 to {MOST_SHOWN}")
     methods = tuple(dict.fromkeys(new.methods))
@@ -111,7 +115,16 @@ def changed(catalogue: Catalogue, state: BrowserState, **changes: Any) -> Browse
     lengths = common_bits(catalogue, new.data, methods)
     bits = min(lengths, key=lambda length: (abs(length - new.bits), length))
     same_order = (methods[0], bits, new.query_class) == (state.methods[0], state.bits, state.query_class)
-    return replace(new, methods=methods, bits=bits, hardest=new.hardest if same_order else 0)
+    chosen = min(new.chosen[0], len(methods) - 1), min(new.chosen[1], new.k - 1)
+    return replace(new, methods=methods, bits=bits, hardest=new.hardest if same_order else 0, chosen=chosen)
+
+
+def _shows(query: Query, number: int) -> bool:
+    """Whether a query is known to be of a class."""
+    if query.label is None:
+        return False
+    label = np.asarray(query.label)
+    return bool(label[number] if label.ndim else label == number)
 
 
 def common_bits(catalogue: Catalogue, data: str, methods: tuple[str, ...]) -> list[int]:

@@ -62,7 +62,9 @@ class CenterExplorer(VBox):
             self._say("")  # the sentence stands where the picture would be
 
     def _make(self) -> None:
-        self.centers = _made(self.n_classes.value, self.bits.value, self.kind.value, self.seed.value).clone()
+        kept = _made(self.n_classes.value, self.bits.value, self.kind.value, self.seed.value)
+        self.centers = kept.clone()  # a person may change it
+        self.centers.construction = kept.construction  # type: ignore[attr-defined]
 
     def _say(self, sentence: str) -> None:
         self.status.value = f'<span role="status">{escape(sentence)}</span>'

@@ -42,6 +42,7 @@ class TrainingMonitor(VBox):
         self._lock = threading.RLock()  # JupyterLab calls back in another thread than that of the cells
         self._polling = False
         self._drawn: tuple[object, ...] = ()
+        self._told: Exception | None = None
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
@@ -148,7 +149,8 @@ class TrainingMonitor(VBox):
             news = (trail, len(trail.places), len(trail.history), worker and worker.state)
             if worker is not None and not running:
                 self.run = worker.run
-                if error := worker.failure():
+                if (error := worker.error) is not None and error is not self._told:
+                    self._told = error  # once: what a person does next may empty the notes
                     attempt(self.notes, lambda: _raise(error))
             for control in self.chosen:
                 control.disabled = running

@@ -9,7 +9,7 @@ import numpy as np
 from ipywidgets import Button, Dropdown, HBox, IntSlider
 from traitlets import Int
 
-ANY, ALL = "any class", -1  # a number: the front end shows an option whose value is None as no choice
+ANY, ALL = "any", -1  # a number: the front end shows an option whose value is None as no choice
 
 
 class QueryPicker(HBox):
@@ -40,7 +40,7 @@ class QueryPicker(HBox):
             tooltip="row of the query; arrow keys step, or type a number at the right",
         )  # fmt: skip
         self.kind = Dropdown(
-            options=options, description="of", style=wide, layout={"width": "240px"},
+            options=options, description="class", style=wide, layout={"width": "240px"},
             tooltip="classes with their numbers of queries; random and hardest draw from the class chosen",
         )  # fmt: skip
         self.random = Button(description="random", icon="random", layout={"width": "auto"})

@@ -55,11 +55,6 @@ class Worker:
     def stoppable(self) -> bool:
         return self.running and self.state != "measuring" and not self.stopping.is_set()
 
-    def failure(self) -> Exception | None:
-        """The error it ended with; told once."""
-        error, self.error = self.error, None
-        return error
-
     def wait(self, seconds: float | None = None) -> None:
         """Until the thread has ended."""
         self.thread.join(seconds)
@@ -76,8 +71,8 @@ class Worker:
             self.state = "done"
         except TrainingStopped:
             self.state = "stopped"
-        except Exception as error:
-            self.error = error
+        except BaseException as error:  # SystemExit too, which would end the thread without a word
+            self.error = error if isinstance(error, Exception) else RuntimeError(f"the training ended with {error!r}")
         finally:
             if self.running:
                 self.state = "failed"
