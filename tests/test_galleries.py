@@ -204,9 +204,7 @@ def test_no_words_run_off_the_sheet_on_screen_or_in_the_file(pair, splits, dpi):
 @pytest.mark.parametrize("dpi", [100, 150])
 @pytest.mark.parametrize("size", [7.5, 8.5, 9, 10, 12])
 def test_wrapped_lines_fit_as_they_are_drawn(dpi, size):
-    words = (
-        "Of the 249 queries with targets below the median of 6.8% of the image, CSCE-Net has all right; " * 3
-    )
+    words = "Of the 249 queries with targets below the median of 6.8% of the image, CSCE-Net has all right; " * 3
     figure = new_figure(5, 5, dpi=dpi)
     renderer = FigureCanvasAgg(figure).get_renderer()
     for line in wrap(words, 4.0, size):

@@ -7,19 +7,22 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from smoke_runs import whole_data
 
-from cscelab.figures.build import BY_DEFAULT, needed
 from cscelab.figures.provenance import SMOKE_MARK
-from cscelab.jobs import run_all
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 PICTURES = {  # how many figures each shows at least
-    "01_hadamard_centers": 5,
-    "02_dynamic_sign": 4,
-    "05_ablations": 4,
-    "06_cam": 3,
-    "07_galleries": 6,
-    "08_evaluation": 5,
+    "00_start_here": 6,
+    "01_hadamard_centers": 6,
+    "02_dynamic_sign": 7,
+    "03_anatomy": 9,
+    "04_losses_and_margins": 3,
+    "05_ablations": 5,
+    "06_cam": 7,
+    "07_galleries": 8,
+    "08_evaluation": 8,
+    "09_query_browser": 6,
 }
 N_EXERCISES = 3
 CELL_SECONDS = 300
@@ -41,10 +44,9 @@ def printed(cell):
 
 @pytest.fixture(scope="session")
 def kernel_environment(tmp_path_factory):
-    """The environment of kernels: stored smoke runs in a data folder of their own, and no settings of this user."""
+    """The environment of kernels: smoke runs and the embedded data, shared by all tests, no settings of this user."""
     root = tmp_path_factory.mktemp("notebooks")
-    data = root / "data"
-    run_all(needed(BY_DEFAULT, "smoke"), jobs=1, root=data, progress=False)
+    data = whole_data(tmp_path_factory)
     own = {"CSCELAB_DATA": data, "JUPYTER_DATA_DIR": root / "jupyter", "JUPYTER_RUNTIME_DIR": root / "runtime",
            "IPYTHONDIR": root / "ipython"}  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
@@ -93,7 +95,7 @@ def test_self_checks_wait_for_an_answer_and_accept_the_solutions(name, executed)
 def test_smoke_numbers_are_marked_where_tables_show_them(executed):
     outputs = [output for cell in executed("05_ablations").cells if cell.cell_type == "code" for output in cell.outputs]
     tables = [output.data.get("text/html", "") for output in outputs if "data" in output]
-    assert sum(SMOKE_MARK in table for table in tables) == 2  # Tables 2 and 3
+    assert sum(SMOKE_MARK in table for table in tables) >= 2  # Tables 2 and 3, and what is computed from them
 
 
 def test_every_notebook_of_the_folder_is_tested():
