@@ -35,7 +35,7 @@ course: $(VENV)/.installed ## every notebook as HTML under build/course: without
 
 html: course ## the same
 
-bench: $(VENV)/.installed ## speed and memory, as ratios in one run (five minutes), tables and pictures into figures/
+bench: $(VENV)/.installed ## speed and memory, as ratios in one run (six minutes), tables and pictures into figures/
 	$(BIN)/python benchmarks/dynamic_sign.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/search.py

@@ -36,7 +36,7 @@ from cscelab.shipped import export_encoder, load_encoder
 from cscelab.train import NotFiniteLossError, Training, fit
 from cscelab.watch import FirstSteps, TrainingStopped
 
-BEFORE_TRAINING = signal.getsignal(signal.SIGINT)  # a process started in the background ignores it
+ON_CTRL_C = []  # what answers it before and after the first training
 SMOKE = recipe("csce", "smoke")
 
 
@@ -47,7 +47,10 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def smoke_run(root):
-    return run(SMOKE, root=root, progress=False)
+    ON_CTRL_C.append(signal.getsignal(signal.SIGINT))
+    trained = run(SMOKE, root=root, progress=False)
+    ON_CTRL_C.append(signal.getsignal(signal.SIGINT))
+    return trained
 
 
 class TestExperiment:
@@ -202,7 +205,8 @@ class TestRun:
             run(SMOKE, root=tmp_path, progress=False)
 
     def test_ctrl_c_works_again_after_training(self, smoke_run):
-        assert signal.getsignal(signal.SIGINT) is BEFORE_TRAINING
+        before, after = ON_CTRL_C
+        assert after is before
 
     def test_images_that_changed_since_are_noticed(self, smoke_run, monkeypatch):
         monkeypatch.setattr("cscelab.experiment.data_fingerprint", lambda _: "other drawing")
