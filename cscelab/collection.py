@@ -21,7 +21,7 @@ from cscelab.encode import Encoded, encode
 from cscelab.evaluate import evaluate
 from cscelab.experiment import Experiment, Run
 from cscelab.methods import HashMethod
-from cscelab.neighbours import Neighbours, name_of, places_by_id, shares_label
+from cscelab.neighbours import Neighbours, name_in_line, places_by_id, rows_of_class, shares_label
 from cscelab.paths import data_root, make_folder
 from cscelab.shipped import ENCODER, load_encoder
 from cscelab.titles import title_of
@@ -95,8 +95,7 @@ class Collection:
         images = self.splits.query if origin == "query" else self.splits.database
         if not 0 <= row < len(images):
             raise ValueError(f"row {row} of the {origin} images was asked for; there are rows 0 to {len(images) - 1}")
-        name = name_of(images.labels[row], self.class_names).replace("\n", " ")
-        title = f"{origin} image {row}: {name}"
+        title = f"{origin} image {row}: {name_in_line(images.labels[row], self.class_names)}"
         return Query(images.images[row], title, origin, images.labels[row], row, int(images.ids[row]))
 
     def code_of(self, query: Query) -> tuple[np.ndarray, np.ndarray]:
@@ -123,8 +122,7 @@ class Collection:
 
     def of_class(self, number: int) -> np.ndarray:
         """Rows of the database that have this class."""
-        labels = self.codes["database_labels"]
-        return np.flatnonzero(labels[:, number] if labels.ndim == 2 else labels == number)
+        return rows_of_class(self.codes["database_labels"], number)
 
     def distances(self, code: np.ndarray) -> np.ndarray:
         """Bits in which a code, +-1 (K,), differs from each of the database, (N,). Raises ValueError for other bits."""

@@ -60,8 +60,18 @@ def shares_label(query: np.ndarray, found: np.ndarray) -> np.ndarray:
     return found == query[:, None]
 
 
+def rows_of_class(labels: np.ndarray, number: int) -> np.ndarray:
+    """Rows whose class id, (N,), is this, or whose multi-hot labels, (N, C), have it."""
+    return np.flatnonzero(labels[:, number] if labels.ndim == 2 else labels == number)
+
+
 def name_of(label: np.ndarray, class_names: tuple[str, ...]) -> str:
     """The name of a class id, or those of a multi-hot row, each on a line of its own."""
     if np.ndim(label) == 0:
         return class_names[int(label)]
     return "\n+ ".join(class_names[i] for i in np.flatnonzero(label)) or "no class"
+
+
+def name_in_line(label: np.ndarray, class_names: tuple[str, ...]) -> str:
+    """`name_of` without line breaks."""
+    return name_of(label, class_names).replace("\n", " ")

@@ -502,6 +502,13 @@ def test_a_programming_error_is_raised_by_checked(browser, monkeypatch):
     checked(browser)
 
 
+def test_a_bug_that_numpy_reports_as_a_valueerror_is_no_sentence(browser, monkeypatch):
+    monkeypatch.setattr(browser_module, "view", lambda *_: np.zeros(2) + np.zeros(3))
+    browser.controls.random.click()
+    with pytest.raises(RuntimeError, match="ValueError: operands could not be broadcast"):
+        checked(browser)
+
+
 def test_several_classes_an_image(tmp_path):
     splits = make_splits(multilabel=True)
     browser = QueryBrowser(collection_of(make_run(tmp_path, splits), splits))

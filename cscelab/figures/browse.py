@@ -20,7 +20,7 @@ from cscelab.figures.overlay import overlaid as overlaid  # a browser lays its o
 from cscelab.figures.pairbits import bits_figure as bits_figure  # the third picture of a browser
 from cscelab.figures.provenance import stamp
 from cscelab.figures.style import BLUE, GREY, styled
-from cscelab.neighbours import Neighbours, name_of
+from cscelab.neighbours import Neighbours, name_in_line
 
 WIDTH, MARGIN = 10.0, 0.12  # inches
 HEAD = 0.27  # height of a method's heading
@@ -184,4 +184,4 @@ def _mark(is_right: bool) -> str:
 
 
 def _class(label: np.ndarray, collection: Collection) -> str:
-    return name_of(label, collection.class_names).replace("\n", " ")
+    return name_in_line(label, collection.class_names)

@@ -22,7 +22,7 @@ from cscelab.figures.style import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILION, n
 from cscelab.retrieval.inputs import whole_number
 from cscelab.retrieval.ranking import DENOMINATORS, Histograms, nearer
 
-MANTISSAS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # steps of a decade
+MANTISSAS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # steps of a decade; both caps of a threshold, .005 and .01, among them
 OTHER = tint(GREY, 0.35)
 LOOKS: Mapping[str, Mapping[str, Any]] = {  # in the order of the legend
     "best": {"color": GREEN, "ls": "-.", "marker": "^"},

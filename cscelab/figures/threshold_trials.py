@@ -13,10 +13,10 @@ from torch import Tensor
 
 from cscelab.dsf import RELEASED_MAJORITY, band, dynamic_sign, sign
 from cscelab.evaluate import evaluate
+from cscelab.figures.ranks import MANTISSAS
 from cscelab.figures.trials import imbalance
 from cscelab.retrieval.bootstrap import difference
 
-MANTISSAS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # steps of a decade; both caps, .005 and .01, are among them
 SMALLEST = 0.001  # the first step after 0
 MOST_QUERIES, MOST_ITEMS = 500, 10_000  # of a population: its mAP is counted at every step
 

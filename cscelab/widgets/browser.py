@@ -32,7 +32,7 @@ from cscelab.widgets.browser_view import view
 from cscelab.widgets.shown import attempt, say
 from cscelab.widgets.tiles import Tiles
 
-REFUSED = "⚠ Not done: "
+REFUSED = "⚠ Not done: "  # so that a mistake does not read as any other note
 
 
 class QueryBrowser(VBox):
@@ -125,7 +125,7 @@ class QueryBrowser(VBox):
         """What a person asked for; where it cannot be done, its sentence, and the controls back as they were."""
         with self._lock:
             self.output.outputs = ()
-            if not attempt(self.output, lambda: _marked(action)):
+            if not attempt(self.output, action, REFUSED):
                 self.controls.follow(self.state, self._first)
 
     def _from_control(self, action: Callable[[], None]) -> None:
@@ -213,14 +213,6 @@ class QueryBrowser(VBox):
         name = f"{file_stem(self.state)}.{suffix}"
         self.tiles.deliver(name, kind, content)
         say(self.output, f"{name} is among your browser's downloads.")
-
-
-def _marked(action: Callable[[], None]) -> None:
-    """The action; a person's mistake marked as what has not been done, so that it does not read as any other note."""
-    try:
-        action()
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{REFUSED}{error}") from error
 
 
 def _class(number: int) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cscelab.collection import Collection, Query, collection_of
 from cscelab.experiment import Run
+from cscelab.neighbours import rows_of_class
 from cscelab.titles import data_titles
 
 MOST_SHOWN = 50  # results a method
@@ -160,7 +161,7 @@ def queries_of(collection: Collection, number: int | None) -> np.ndarray:
     labels = collection.splits.query.labels
     if number is None:
         return np.arange(len(labels))
-    rows = np.flatnonzero(labels[:, number] if labels.ndim == 2 else labels == number)
+    rows = rows_of_class(labels, number)
     if not len(rows):
         raise ValueError(f"no query shows a {collection.class_names[number]}; choose another class")
     return rows

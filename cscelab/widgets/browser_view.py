@@ -16,7 +16,7 @@ from cscelab.figures.browse import speaking_maps
 from cscelab.figures.overlay import overlaid
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import RIGHT_MARK, WRONG_MARK
-from cscelab.neighbours import Neighbours, name_of
+from cscelab.neighbours import Neighbours, name_in_line
 from cscelab.widgets.browser_state import BrowserState, among_rows, hardest_first
 
 LARGEST = 160  # pixels of a picture's longer side as it is sent; tiles are about 96 wide
@@ -140,4 +140,4 @@ def differing(code: np.ndarray, other: np.ndarray) -> str:
 
 
 def _name(label: np.ndarray, collection: Collection) -> str:
-    return name_of(label, collection.class_names).replace("\n", " ")
+    return name_in_line(label, collection.class_names)

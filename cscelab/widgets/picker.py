@@ -9,6 +9,8 @@ import numpy as np
 from ipywidgets import Button, Dropdown, HBox, IntSlider
 from traitlets import Int
 
+from cscelab.neighbours import rows_of_class
+
 ANY, ALL = "any", -1  # a number: the front end shows an option whose value is None as no choice
 
 
@@ -61,7 +63,7 @@ class QueryPicker(HBox):
         number = self.kind.value
         if number == ALL:
             return np.arange(len(self.labels))
-        return np.flatnonzero(self.labels[:, number] if self.labels.ndim == 2 else self.labels == number)
+        return rows_of_class(self.labels, number)
 
     def _move(self, row: int, harder: int = 0) -> None:
         """To a row, the slider following; harder: how many of the hardest were seen."""

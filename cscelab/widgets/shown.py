@@ -34,14 +34,14 @@ def redraw(output: Output, draw: Callable[[], Figure]) -> None:
     output.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
 
 
-def attempt(output: Output, action: Callable[[], object]) -> bool:
+def attempt(output: Output, action: Callable[[], object], mark: str = "") -> bool:
     """Runs a callback's work; whether it went well. Nothing is lost where it does not: a user's mistake becomes its one
-    sentence in the Output, anything else an error output, which `checked` raises."""
+    sentence in the Output, behind the mark, anything else an error output, which `checked` raises."""
     try:
         action()
     except Exception as error:
         if is_mistake(error):
-            say(output, str(error))
+            say(output, f"{mark}{error}")
         else:
             fail(output, error)
         return False

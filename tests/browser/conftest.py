@@ -10,6 +10,7 @@ from smoke_runs import whole_data
 from browser.chromium import ABSENT, chromium, find_chromium
 from browser.lab import opened
 from browser.server import jupyter_lab
+from cscelab.collection import shipped_collection
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent.parent / "notebooks"
 HERE = Path(__file__).resolve().parent
@@ -40,6 +41,12 @@ def data(browser, tmp_path_factory):
         folder = whole_data(tmp_path_factory)
         patch.setenv("CSCELAB_DATA", str(folder))  # figures drawn here to compare come from the same codes
         yield folder
+
+
+@pytest.fixture(scope="package")
+def shipped(data):
+    """The shipped encoder's codes, those that kernels show."""
+    return shipped_collection(root=data)
 
 
 @pytest.fixture(scope="package")

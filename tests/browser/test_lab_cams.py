@@ -1,17 +1,9 @@
 """CamExplorer in JupyterLab: the map of the query, layer, extractor and code that were chosen, as opaque as asked."""
 
-import pytest
-
 from browser.controls import choose, click, set_slider, step_slider, wait_for_alt, wait_for_picture
-from cscelab.collection import shipped_collection
 from cscelab.figures.explained import explained_figure
 
 CELL = "from cscelab.widgets import CamExplorer, checked; checked(CamExplorer())"
-
-
-@pytest.fixture(scope="module")
-def shipped(data):
-    return shipped_collection(root=data)
 
 
 def test_cam_explorer(run_cell, shipped):

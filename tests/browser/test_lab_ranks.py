@@ -1,19 +1,12 @@
 """RankExplorer in JupyterLab: the query's ranking, cut at k; classes, random and hardest queries."""
 
 import numpy as np
-import pytest
 
 from browser.controls import choose, click, control, step_slider, wait_for_alt, wait_for_picture
-from cscelab.collection import shipped_collection
 from cscelab.figures.ranks import depth_steps, rank_figure, rank_query
 from cscelab.widgets.ranks import SIDES, START
 
 CELL = "from cscelab.widgets import RankExplorer, checked; checked(RankExplorer())"
-
-
-@pytest.fixture(scope="module")
-def shipped(data):
-    return shipped_collection(root=data)
 
 
 def ranked(shipped, row):

@@ -1,19 +1,11 @@
 """ThresholdExplorer in JupyterLab: the bars, band and flips of one image, and the same over the database."""
 
-import pytest
-
 from browser.controls import alt, click, step_slider, tick, wait_for_alt, wait_for_picture
-from cscelab.collection import shipped_collection
 from cscelab.figures.threshold_trials import threshold_steps
 from cscelab.figures.thresholds import threshold_figure
 from cscelab.widgets.thresholds import START, first_changed
 
 CELL = "from cscelab.widgets import ThresholdExplorer, checked; checked(ThresholdExplorer())"
-
-
-@pytest.fixture(scope="module")
-def shipped(data):
-    return shipped_collection(root=data)
 
 
 def test_threshold_explorer(run_cell, shipped):

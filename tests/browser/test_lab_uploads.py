@@ -1,18 +1,12 @@
 """Images of one's own in the QueryBrowser: searched with, or refused in one sentence with the kernel alive."""
 
-import pytest
 from PIL import Image
 
 from browser.controls import click, upload
-from cscelab.collection import Query, shipped_collection
+from cscelab.collection import Query
 from cscelab.uploads import MOST_PIXELS
 
 CELL = "from cscelab.widgets import QueryBrowser, checked; checked(QueryBrowser())"
-
-
-@pytest.fixture(scope="module")
-def shipped(data):
-    return shipped_collection(root=data)
 
 
 def test_uploads(run_cell, shipped, tmp_path):

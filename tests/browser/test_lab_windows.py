@@ -1,18 +1,10 @@
 """WindowExplorer in JupyterLab: places and windows by pointer, click and arrow keys, and what Eq. 3 subtracts there."""
 
-import pytest
-
 from browser.controls import choose, click, press, step_slider, wait_for_picture
-from cscelab.collection import shipped_collection
 from cscelab.figures.aie_lesson import place_figure, window_figure
 from cscelab.figures.dissection import dissect
 
 CELL = "from cscelab.widgets import WindowExplorer, checked; checked(WindowExplorer())"
-
-
-@pytest.fixture(scope="module")
-def shipped(data):
-    return shipped_collection(root=data)
 
 
 def dissected(shipped, row):
