@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,8 +61,9 @@ class Experiment:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """The images and the trunk's weights as they are on disk now."""
-        return {"data": data_fingerprint(self.data), "weights": weights_fingerprint(self.method.backbone)}
+        """The images and the trunk's weights as they are on disk now; of a method from elsewhere, its code too."""
+        found = {"data": data_fingerprint(self.data), "weights": weights_fingerprint(self.method.backbone)}
+        return found | _code_of(type(self.method))
 
     @property
     def hash(self) -> str:
@@ -76,6 +79,25 @@ class Experiment:
     @property
     def folder_name(self) -> str:
         return f"{self.name.replace('/', '-').replace(' ', '_')}-{self.hash}"
+
+
+def _code_of(config: type[MethodConfig]) -> dict[str, str]:
+    """Nothing for the methods of cscelab, which change with its version. One's own, of a notebook or a file, is changed
+    and tried again: runs of its earlier code must not be taken for runs of this one."""
+    if config.__module__.partition(".")[0] == "cscelab":
+        return {}
+    built = inspect.get_annotations(config.build).get("return")
+    made = getattr(sys.modules[config.__module__], built, None) if isinstance(built, str) else built
+    parts = [part for owner in (config, made) if inspect.isclass(owner) for part in vars(owner).values()]
+    return {"code": hashlib.sha256("\n".join(map(_source, parts)).encode()).hexdigest()[:16]}
+
+
+def _source(part: object) -> str:
+    """Of a function as it was written; of anything else nothing: notebooks keep no source of classes."""
+    try:
+        return inspect.getsource(inspect.unwrap(part)) if inspect.isfunction(part) else ""
+    except OSError:  # made by `dataclass`
+        return ""
 
 
 def _kind_of(data: DataConfig) -> str:

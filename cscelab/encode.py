@@ -45,8 +45,8 @@ def encode(method: HashMethod, images: ImageSet, batch_size: int = 128, progress
         was_training = method.training
         method.eval()
         try:
-            for batch, _ in tqdm(encoding_loader(images, batch_size), "encoding", disable=not progress, leave=False):
-                output = method(batch.to(device))
+            for batch in tqdm(encoding_loader(images, batch_size), "encoding", disable=not progress, leave=False):
+                output = method(batch.images.to(device))
                 codes.append(pack(output.codes).cpu())
                 values.append(output.values.float().cpu())
                 if output.threshold is not None:

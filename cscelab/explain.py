@@ -78,7 +78,8 @@ def code_cams(
                 rows = slice(start, start + batch_size)
                 scored = CodeAgreement(method, None if codes is None else codes[rows])
                 with getattr(torchcam, extractor)(scored, target_layer=target) as cam, torch.enable_grad():
-                    scores = scored(images[rows])
+                    # A frozen trunk has maps with gradients only because the images have some.
+                    scores = scored(images[rows].clone().requires_grad_())
                     maps.append(cam([0] * len(scores), scores)[0].detach())  # (b, h, w)
         finally:
             method.train(was_training)

@@ -44,7 +44,13 @@ class Classifier(HashMethod):
             NetworkConfig(config.backbone, config.image_size, "baseline", threshold_layer=False), bits
         )
 
-    def losses(self, output: HashOutput, labels: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def losses(
+        self,
+        output: HashOutput,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         return {"classes": F.cross_entropy(output.values, labels)}
 
 

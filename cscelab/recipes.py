@@ -10,6 +10,7 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.folder import Folder
 from cscelab.datasets.lists import ListFiles
 from cscelab.experiment import Experiment
+from cscelab.methods import METHODS
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
@@ -30,6 +31,7 @@ class Profile:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     map_at: int | None = None
     smoke: bool = False
+    adjusted: bool = True  # whether methods' own settings of training are taken over
 
 
 IMAGENET100 = data_root() / "imagenet100"
@@ -64,6 +66,7 @@ PROFILES: dict[str, Profile] = {
         seeds=(0, 1, 2),
         backbone=BackboneConfig("resnet50"),
         map_at=1000,
+        adjusted=False,
     ),
     "smoke": replace(
         QUICK,
@@ -125,6 +128,7 @@ METHODS_BY_RECIPE: dict[str, MethodConfig] = {
     **{f"table2/{method.structure}": method for method in TABLE2.values()},
     **{f"table3/{row.lower().replace(' ', '-')}": method for row, method in TABLE3.items()},
 }
+METHODS_BY_RECIPE |= {name: config() for name, config in METHODS.items() if name not in METHODS_BY_RECIPE}
 
 
 def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0) -> Experiment:
@@ -133,7 +137,8 @@ def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0) -> 
         raise ValueError(f"unknown recipe {name!r}; choose from {sorted(METHODS_BY_RECIPE)}")
     chosen = find_profile(profile)
     method = replace(METHODS_BY_RECIPE[name], backbone=chosen.backbone)
-    return Experiment(f"{name}/{bits}", chosen.data, method, bits, chosen.training, chosen.map_at, seed, chosen.smoke)
+    training = replace(chosen.training, **(method.training if chosen.adjusted else {}))
+    return Experiment(f"{name}/{bits}", chosen.data, method, bits, training, chosen.map_at, seed, chosen.smoke)
 
 
 def study(profile: str = "quick", seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, list[Experiment]]:

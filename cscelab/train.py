@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cscelab.datasets.base import Splits
-from cscelab.datasets.loader import Batches, augment, training_loader
+from cscelab.datasets.loader import Batch, Batches, augment, training_loader
 from cscelab.encode import encode
 from cscelab.evaluate import mean_average_precision
 from cscelab.methods.base import HashMethod
@@ -28,6 +28,7 @@ from cscelab.watch import TellWatch, Watch
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 BEST = "best.safetensors"  # weights of the epoch with the best validation mAP
 LAST = "last.ckpt"  # Lightning's checkpoint, to resume from
+BETWEEN = "kept_between_steps"  # in it: code banks and the like
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,17 @@ class LightningHash(L.LightningModule):
         self.sums, self.steps = {}, 0
         self.method.start_epoch(self.current_epoch, self.training_config.epochs)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Any]:
-        images, labels = batch
-        config = self.training_config
+    def training_step(self, batch: Batch, index: int) -> dict[str, Any]:
+        images, labels, ids = batch
+        config, method = self.training_config, self.method
         generator = torch.Generator(images.device)
         generator.manual_seed(hash((self.seed, self.current_epoch, index)) % 2**63)
-        images = augment(images, generator, config.flip, config.shift)
-        terms = self.method.losses(self.method(images), labels, generator)
+        views = [
+            method.view(augment(images, generator, config.flip, config.shift), generator) for _ in range(method.views)
+        ]
+        if method.views > 1:
+            labels, ids = torch.cat([labels] * method.views), torch.cat([ids] * method.views)
+        terms = method.losses(method(torch.cat(views)), labels, generator, ids)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             size = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
@@ -113,6 +118,15 @@ class LightningHash(L.LightningModule):
         for name, value in told.items():
             self._add(f"loss_{name}", value)
         return {"loss": loss, "terms": told}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[BETWEEN] = kept_between_steps(self.method)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        stored = checkpoint.get(BETWEEN, {})  # checkpoints of before have none, nor had methods anything to keep
+        for name, tensor in kept_between_steps(self.method).items():
+            if name in stored:
+                tensor.copy_(stored[name])
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         for name, part in self.method.network.parts().items():
@@ -136,42 +150,53 @@ class ValidateAndKeepBest(Callback):
         self.splits, self.folder = splits, folder
         self.history: list[dict[str, float]] = []
         self.best = -math.inf
-        self.started = time.perf_counter()
+        self.started = self.started_cpu = 0.0
         self.n_diagnosed = min(n_diagnosed, len(splits.validation))
+        self.preparation = 0.0  # CPU seconds of the method's own start, before the first epoch
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.started = time.perf_counter()
+        self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, LightningHash)
-        method, validation = module.method, self.splits.validation
-        seconds = time.perf_counter() - self.started
+        took = {"seconds": time.perf_counter() - self.started, "cpu_seconds": time.process_time() - self.started_cpu}
+        self.record(module.method, module.current_epoch + 1, took | module.epoch_means())
+        module.log("validation_map", self.history[-1]["validation_map"], prog_bar=True, sync_dist=False)
+
+    def record(self, method: HashMethod, epoch: int, numbers: dict[str, float]) -> None:
+        """A history row of these numbers, and the weights where no epoch was better."""
+        validation = self.splits.validation
         try:
             encoded = encode(method, validation)
         except ValueError as error:
-            raise NotFiniteLossError(f"codes became NaN or infinite in epoch {module.current_epoch + 1}") from error
+            raise NotFiniteLossError(f"codes became NaN or infinite in epoch {epoch}") from error
         precision = mean_average_precision(
             encoded.codes, encoded.labels, encoded.codes, encoded.labels,
             bits=encoded.bits, query_ids=encoded.ids, database_ids=encoded.ids,
         )  # fmt: skip
-        batch, _ = Batches(validation).__getitems__(range(self.n_diagnosed))
+        images = Batches(validation).__getitems__(range(self.n_diagnosed)).images
         method.eval()
-        diagnostics = method.diagnostics(batch.to(module.device))
+        diagnostics = method.diagnostics(images.to(next(method.parameters()).device))
         method.train()
-        row = {"epoch": module.current_epoch + 1.0, "validation_map": precision, "seconds": seconds}
-        self.history.append(row | module.epoch_means() | diagnostics)
-        if precision > self.best and trainer.is_global_zero:
+        start = {} if self.history else {"preparation_cpu_seconds": self.preparation}
+        self.history.append({"epoch": float(epoch), "validation_map": precision} | numbers | start | diagnostics)
+        if precision > self.best:
             self.best = precision
             temporary = self.folder / (BEST + ".tmp")
             save_file(weights_of(method), temporary)
             temporary.replace(self.folder / BEST)
-        module.log("validation_map", precision, prog_bar=True, sync_dist=False)
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history, "best": self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history, self.best = list(state["history"]), state["best"]
+
+
+def kept_between_steps(method: nn.Module) -> dict[str, Tensor]:
+    """Buffers that are no part of the weights: what a method keeps between steps, as a bank of codes."""
+    weights = method.state_dict()
+    return {name: buffer for name, buffer in method.named_buffers() if name not in weights}
 
 
 def weights_of(method: nn.Module) -> dict[str, Tensor]:
@@ -198,7 +223,8 @@ def fit(
     """Trains in place, leaves the best validation epoch's weights in the method, returns one history row an epoch.
 
     folder keeps best.safetensors and last.ckpt; where a last.ckpt lies there, training goes on from it, so that an
-    interrupted call loses at most an epoch. watch: called with a `watch.Progress` after every step and every epoch,
+    interrupted call loses at most an epoch. A method that is fitted before the first epoch and has nothing to train
+    gets one row, and no epoch. watch: called with a `watch.Progress` after every step and every epoch,
     in this thread; it changes no number. Raises NotFiniteLossError where the loss is NaN or infinite, TrainingStopped
     where the watch does, and KeyboardInterrupt on Ctrl-C.
     """
@@ -206,6 +232,13 @@ def fit(
     keep_best = ValidateAndKeepBest(splits, folder)
     tell = [TellWatch(watch, lambda: keep_best.history)] if watch else []
     method.to(memory_format=torch.channels_last)  # how the images come; a fifth faster on a CPU
+    started = time.process_time()
+    method.train().start_training(splits.train, torch.Generator().manual_seed(seed))
+    keep_best.preparation = time.process_time() - started
+    if not any(parameter.requires_grad for parameter in method.parameters()):
+        keep_best.record(method, 0, {"seconds": 0.0, "cpu_seconds": 0.0})
+        method.eval()
+        return keep_best.history
     module = LightningHash(method, training, seed)
     with warnings.catch_warnings():
         # Lightning advises loader workers; batches come from memory here, where workers only cost.

@@ -1,41 +1,25 @@
 """Methods: what learns and what does not, terms of the losses, variants, multi-label."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
+from small_training import IMAGES, LABELS, MULTI, made, step
 
 from cscelab.dsf import sign
 from cscelab.losses import cosines, margin_loss
-from cscelab.methods import METHODS, HashOutput, build
+from cscelab.methods import METHODS, HashOutput
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
-from cscelab.model.backbone import BackboneConfig
 from cscelab.recipes import METHODS_BY_RECIPE
 
-SCRATCH = BackboneConfig("tiny", "none")
-IMAGES = torch.rand(6, 3, 112, 112, generator=torch.Generator().manual_seed(0))
-LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
-MULTI = torch.eye(5, dtype=torch.uint8)[LABELS] | torch.eye(5, dtype=torch.uint8)[(LABELS + 2) % 5]
-
-
-def made(config, n_classes: int = 5, bits: int = 16):
-    torch.manual_seed(0)
-    return build(replace(config, backbone=SCRATCH), n_classes, bits)
-
-
-def backward(method, labels=LABELS):
-    output = method(IMAGES)
-    terms = method.losses(output, labels)
-    sum(terms.values()).backward()
-    return output, terms
+LENGTHS = (12, 16, 24, 32, 48, 64)
+SHALLOW = ("lsh", "itq")
 
 
 def threshold_gradient(**settings):
     # A cap of half puts many values of a fresh network inside the band.
     method = made(CSCEConfig(threshold_cap=0.5, **settings))
-    backward(method)
+    step(method)
     return method.network.threshold_layer.weight.grad
 
 
@@ -54,7 +38,7 @@ def test_a_threshold_learns_under_the_other_estimators(estimator, weights):
 
 def test_released_threshold_gets_no_gradient_and_may_be_negative():
     method = made(CSCEConfig(variant="released"))
-    output, _ = backward(method)
+    output, _ = step(method)
     assert method.network.threshold_layer.weight.grad is None
     assert output.threshold.abs().max() <= 0.01 + 1e-9
 
@@ -68,16 +52,34 @@ def test_paper_threshold_lies_between_zero_and_its_cap():
 @pytest.mark.parametrize("name", sorted(METHODS_BY_RECIPE))
 @pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])
 def test_every_recipe_has_finite_terms_and_gradients_where_it_should_learn(name, labels):
-    method = made(METHODS_BY_RECIPE[name])
-    _, terms = backward(method, labels)
+    method = made(METHODS_BY_RECIPE[name], labels=labels)
+    learning = [key for key, parameter in method.named_parameters() if parameter.requires_grad]
+    if name in SHALLOW:
+        assert learning == []
+        return
+    assert learning
+    assert method.trains_trunk == any("backbone" in key for key in learning)
+    _, terms = step(method, labels)
     assert all(torch.isfinite(term) for term in terms.values())
     frozen = "threshold_layer" if getattr(method.config, "estimator", "") == "detached" else "nothing"
     without = [
         key
         for key, parameter in method.named_parameters()
-        if frozen not in key and (parameter.grad is None or not parameter.grad.abs().sum() > 0)
+        if key in learning and frozen not in key and (parameter.grad is None or not parameter.grad.abs().sum() > 0)
     ]
     assert without == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])
+def test_every_method_serves_every_code_length(name, labels):
+    for bits in LENGTHS:
+        method = made(METHODS_BY_RECIPE[name], bits=bits, labels=labels)
+        if name not in SHALLOW:
+            step(method, labels)
+        output = method.eval()(IMAGES)
+        assert output.values.shape == output.codes.shape == (len(IMAGES), bits)
+        assert set(output.codes.unique().tolist()) <= {-1.0, 1.0}
 
 
 def test_the_papers_loss_is_cosface_plus_squared_distance_to_the_codes():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,25 +13,32 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cscelab.datasets.base import ImageSet
 
 
+class Batch(NamedTuple):
+    """images uint8 (B, 3, H, W); labels (B,) or (B, C); ids int64 (B,), by which code banks know an image."""
+
+    images: Tensor
+    labels: Tensor
+    ids: Tensor
+
+
 class Batches(Dataset):
     """An ImageSet as a torch data set whose items are fetched a batch at a time, with no per-image Python."""
 
     def __init__(self, images: ImageSet):
         self.images = images
         self.labels = torch.from_numpy(np.ascontiguousarray(images.labels))
+        self.ids = torch.from_numpy(np.ascontiguousarray(images.ids))
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
-        images, labels = self.__getitems__([row])
-        return images[0], labels[0]
+    def __getitem__(self, row: int) -> Batch:
+        return Batch(*(part[0] for part in self.__getitems__([row])))
 
-    def __getitems__(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Rows -> images uint8 (B, 3, H, W) and labels (B,) or (B, C)."""
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
         index = np.asarray(rows)
         images = torch.from_numpy(self.images.images[index]).permute(0, 3, 1, 2)  # channels-last in memory
-        return images, self.labels[index]
+        return Batch(images, self.labels[index], self.ids[index])
 
 
 def _as_is(batch: Any) -> Any:

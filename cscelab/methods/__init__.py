@@ -1,12 +1,45 @@
-"""One method, one file. METHODS names their configs; `build` makes a method from one."""
+"""One method, one file. METHODS names their configs, in the order of their papers; `build` makes a method from one."""
 
 from __future__ import annotations
 
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
+from cscelab.methods.cibhash import CIBHashConfig
+from cscelab.methods.cnnh import CNNHConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
+from cscelab.methods.dch import DCHConfig
+from cscelab.methods.dhn import DHNConfig
+from cscelab.methods.dnnh import DNNHConfig
+from cscelab.methods.dpsh import DPSHConfig
+from cscelab.methods.dsh import DSHConfig
+from cscelab.methods.greedyhash import GreedyHashConfig
+from cscelab.methods.hashnet import HashNetConfig
+from cscelab.methods.itq import ITQConfig
+from cscelab.methods.lsh import LSHConfig
+from cscelab.methods.orthohash import OrthoHashConfig
+from cscelab.methods.transhash import TransHashConfig
 
-METHODS: dict[str, type[MethodConfig]] = {config.name: config for config in (CSCEConfig, CSQConfig)}
+# Shallow, unsupervised, then supervised by year: the order of rows in tables.
+METHODS: dict[str, type[MethodConfig]] = {
+    config.name: config
+    for config in (
+        LSHConfig,
+        ITQConfig,
+        CIBHashConfig,
+        CNNHConfig,
+        DNNHConfig,
+        DHNConfig,
+        DPSHConfig,
+        DSHConfig,
+        HashNetConfig,
+        DCHConfig,
+        GreedyHashConfig,
+        CSQConfig,
+        OrthoHashConfig,
+        TransHashConfig,
+        CSCEConfig,
+    )
+}
 
 
 def build(config: MethodConfig, n_classes: int, bits: int) -> HashMethod:
@@ -14,7 +47,7 @@ def build(config: MethodConfig, n_classes: int, bits: int) -> HashMethod:
 
     Raises ValueError where the centers cannot serve so many classes or these bits, or the images are too small.
     """
-    return config.build(n_classes, bits)
+    return config.build(n_classes, bits).train()
 
 
 __all__ = ["METHODS", "HashMethod", "HashOutput", "MethodConfig", "build"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from cscelab.datasets.base import ImageSet
 from cscelab.dsf import sign
 from cscelab.model.backbone import BackboneConfig
 from cscelab.model.network import HashNetwork
@@ -24,11 +26,16 @@ class HashOutput(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """What every method can be told; a method's own config sits beside its class."""
+    """What every method can be told; a method's own config sits beside its class.
+
+    training: settings of `train.Training` that the method needs whatever the data, with the reason in its file's
+    header; recipes take them over, but for the profile that keeps to the papers' common schedule.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]  # as tables and figures write it
     paper: ClassVar[str]
+    training: ClassVar[Mapping[str, Any]] = {}
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     image_size: int = 112  # side of the images in pixels; `run` sets it to the data's
@@ -49,7 +56,14 @@ def in_use(method: nn.Module) -> threading.RLock:
 
 
 class HashMethod(nn.Module):
-    """A method under training or in use. Subclasses set `network` and define `losses`."""
+    """A method under training or in use. Subclasses set `network` and define `losses`.
+
+    A method that keeps something between steps (a bank of codes) holds it in buffers that are not persistent: they are
+    left out of its weights and stored with the checkpoint a training goes on from.
+    """
+
+    views: ClassVar[int] = 1  # augmented views of an image in a step, each a row of the output: all first, all second
+    trains_trunk: ClassVar[bool] = True  # False: the trunk's weights and statistics stay as they were loaded
 
     network: HashNetwork
 
@@ -62,12 +76,34 @@ class HashMethod(nn.Module):
         output = self.network(images)
         return HashOutput(output.values, sign(output.values), None, output.features)
 
-    def losses(self, output: HashOutput, labels: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Weighted scalar terms by name; their sum is minimised. labels: ids (B,) or multi-hot (B, C).
+    def losses(
+        self,
+        output: HashOutput,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Weighted scalar terms by name; their sum is minimised. labels: class ids (B,) or multi-hot (B, C).
 
         generator: for terms that draw, on the device of the labels; torch's own where none is given.
+        ids: int64 (B,), the images' own, for methods that keep a code of every training image.
+        With several views, labels and ids are repeated as the rows of the output are.
         """
         raise NotImplementedError
+
+    def train(self, mode: bool = True) -> HashMethod:
+        super().train(mode)
+        if not self.trains_trunk:
+            self.network.backbone.eval().requires_grad_(False)
+        return self
+
+    def start_training(self, train: ImageSet, generator: torch.Generator) -> None:
+        """Called once before the first epoch, and again before a training goes on, with the whole training split: for
+        codes learned from the labels, banks, and methods that are fitted instead of trained. On the CPU."""
+
+    def view(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A further augmentation of images (B, 3, H, W), drawn anew for each of `views`; none by default."""
+        return images
 
     def start_epoch(self, epoch: int, n_epochs: int) -> None:
         """Called before each epoch (0-based): for schedules."""

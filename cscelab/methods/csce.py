@@ -185,7 +185,13 @@ class CSCENet(HashMethod):
             majority=majority,
         )
 
-    def losses(self, output: HashOutput, labels: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def losses(
+        self,
+        output: HashOutput,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         config = self.config
         terms = {"metric": self._metric(output.values, labels, generator)}
         if config.quantization != "none":

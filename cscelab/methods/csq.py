@@ -44,7 +44,13 @@ class CSQ(HashMethod):
         )
         self.register_buffer("centers", hash_centers(n_classes, bits, config.centers))
 
-    def losses(self, output: HashOutput, labels: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def losses(
+        self,
+        output: HashOutput,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         targets = self.centers[labels] if labels.ndim == 1 else multilabel_centers(labels, self.centers)
         bounded = output.values.tanh()
         # (tanh v + 1) / 2 = sigmoid(2 v): the numerically safe form of the same cross-entropy.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ STRUCTURES = {
 }
 WINDOW_SIZES = {"sw2": (2,), "sw4": (4,), "sw2+sw4": (2, 4), "aie": (2, 4)}
 FEATURE_NORMS = ("none", "batch")
+Head = Callable[[int, int], nn.Module]  # (features, bits) -> the module from f_e (B, d) to values (B, K)
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,11 @@ class NetworkOutput(NamedTuple):
 class HashNetwork(nn.Module):
     """Images to continuous codes, for any structure of Table 2.
 
+    head: makes the hash layer; one linear layer by default, as the papers mostly have it.
     Raises ValueError where the images are too small for the trunk or its stage 4 for the windows.
     """
 
-    def __init__(self, config: NetworkConfig, bits: int):
+    def __init__(self, config: NetworkConfig, bits: int, head: Head = nn.Linear):
         super().__init__()
         if bits < 1:
             raise ValueError(f"{bits} bits were asked for; give at least 1")
@@ -103,7 +106,7 @@ class HashNetwork(nn.Module):
             n_features = channels4 + (channels3 if has_local else 0)
 
         self.norm = nn.BatchNorm1d(n_features) if config.feature_norm == "batch" else nn.Identity()
-        self.hash_layer = nn.Linear(n_features, bits)
+        self.hash_layer = head(n_features, bits)
         self.threshold_layer = nn.Linear(n_features, 1) if config.threshold_layer else None
 
     def fuse(self, stages: Stages) -> Tensor:

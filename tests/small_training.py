@@ -1,0 +1,46 @@
+"""A few images to train a method with for a step: what tests of methods share."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from cscelab.datasets.base import ImageSet
+from cscelab.methods import HashMethod, HashOutput, MethodConfig, build
+from cscelab.model.backbone import BackboneConfig
+
+SCRATCH = BackboneConfig("tiny", "none")
+IMAGES = torch.rand(6, 3, 112, 112, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
+MULTI = torch.eye(5, dtype=torch.uint8)[LABELS] | torch.eye(5, dtype=torch.uint8)[(LABELS + 2) % 5]
+IDS = torch.tensor([31, 4, 15, 92, 65, 35])
+
+
+def train_set(labels: torch.Tensor = LABELS, order: tuple[int, ...] = (0, 1, 2, 3, 4, 5)) -> ImageSet:
+    """The images above as a training split, in an order."""
+    images = (255 * IMAGES).byte().permute(0, 2, 3, 1).numpy()
+    return ImageSet(images, labels.numpy(), IDS.numpy()).subset(np.array(order))
+
+
+def made(
+    config: MethodConfig, n_classes: int = 5, bits: int = 16, labels: torch.Tensor = LABELS, seed: int = 0
+) -> HashMethod:
+    """A fresh method on a trunk without weights, its training started with the images above."""
+    torch.manual_seed(seed)
+    method = build(replace(config, backbone=SCRATCH), n_classes, bits)
+    method.start_training(train_set(labels), torch.Generator().manual_seed(seed))
+    return method
+
+
+def step(
+    method: HashMethod, labels: torch.Tensor = LABELS, seed: int = 0
+) -> tuple[HashOutput, dict[str, torch.Tensor]]:
+    """One forward and backward pass of all six images, by the views the method asks for."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.cat([method.view(IMAGES, generator) for _ in range(method.views)])
+    output = method(images)
+    terms = method.losses(
+        output, labels.repeat(method.views, *[1] * (labels.ndim - 1)), generator, IDS.repeat(method.views)
+    )
+    sum(terms.values()).backward()
+    return output, terms
