@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -128,12 +129,22 @@ def _summary(run: Run, limits: str) -> dict[str, Any]:
 
 
 def prunable(root: Path | None = None, names: Sequence[str] = ()) -> list[Path]:
-    """Folders to remove: the named runs or, with no name, unfinished and unreadable ones that nobody is training."""
+    """Folders to remove: the named runs or, with no name, unfinished and unreadable ones that nobody is training.
+
+    Finished runs of a method that is not part of cscelab stay: only where it is defined can they be read.
+    """
     if names:
         return [find_stored(name, root).folder for name in names]
     readable = {run.folder for run in stored_runs(root)}
     folders = [path for path in sorted(runs_folder(root).glob("*")) if path.is_dir()]
-    return [path for path in folders if path not in readable and not _in_training(path)]
+    return [path for path in folders if path not in readable and not (_of_own_method(path) or _in_training(path))]
+
+
+def _of_own_method(folder: Path) -> bool:
+    try:
+        return "code" in json.loads((folder / "metrics.json").read_text())["fingerprint"]
+    except (OSError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _in_training(folder: Path) -> bool:

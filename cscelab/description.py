@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +13,7 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.methods import METHODS, MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig, weights_fingerprint
+from cscelab.owncode import code_of
 from cscelab.train import Training
 
 
@@ -58,12 +57,17 @@ class Experiment:
             raise ValueError(f"{self.bits} bits were asked for; give at least 1")
         if self.map_at is not None and self.map_at < 1:
             raise ValueError(f"map_at is {self.map_at}; give at least 1, or None for the whole database")
+        kind, name = type(self.method), getattr(self.method, "name", None)
+        if not isinstance(name, str):
+            raise ValueError(f'{kind.__name__} has no name; give it one, as name = "mine" in its class')
+        if (taken := METHODS.get(name, kind)) is not kind:
+            raise ValueError(f"{kind.__name__} has the name {name!r} of {taken.__name__}; give it a name of its own")
 
     @property
     def fingerprint(self) -> dict[str, str]:
         """The images and the trunk's weights as they are on disk now; of a method from elsewhere, its code too."""
         found = {"data": data_fingerprint(self.data), "weights": weights_fingerprint(self.method.backbone)}
-        return found | _code_of(type(self.method))
+        return found | code_of(type(self.method))
 
     @property
     def hash(self) -> str:
@@ -79,25 +83,6 @@ class Experiment:
     @property
     def folder_name(self) -> str:
         return f"{self.name.replace('/', '-').replace(' ', '_')}-{self.hash}"
-
-
-def _code_of(config: type[MethodConfig]) -> dict[str, str]:
-    """Nothing for the methods of cscelab, which change with its version. One's own, of a notebook or a file, is changed
-    and tried again: runs of its earlier code must not be taken for runs of this one."""
-    if config.__module__.partition(".")[0] == "cscelab":
-        return {}
-    built = inspect.get_annotations(config.build).get("return")
-    made = getattr(sys.modules[config.__module__], built, None) if isinstance(built, str) else built
-    parts = [part for owner in (config, made) if inspect.isclass(owner) for part in vars(owner).values()]
-    return {"code": hashlib.sha256("\n".join(map(_source, parts)).encode()).hexdigest()[:16]}
-
-
-def _source(part: object) -> str:
-    """Of a function as it was written; of anything else nothing: notebooks keep no source of classes."""
-    try:
-        return inspect.getsource(inspect.unwrap(part)) if inspect.isfunction(part) else ""
-    except OSError:  # made by `dataclass`
-        return ""
 
 
 def _kind_of(data: DataConfig) -> str:

@@ -1,81 +1,23 @@
-"""Named experiments: the rows of Tables 2 and 3, CSCE-Net and CSQ for the galleries, under three profiles."""
+"""Named experiments: the rows of Tables 1 to 3, every method and CSCE-Net's variants, under any profile."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from cscelab.datasets import DataConfig
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.folder import Folder
-from cscelab.datasets.lists import ListFiles
 from cscelab.experiment import Experiment
 from cscelab.methods import METHODS
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
 from cscelab.model.backbone import BackboneConfig
-from cscelab.paths import data_root
-from cscelab.train import Training
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a recipe runs on. lengths: code lengths of the tables; gallery: those of Fig. 5, with the first seed."""
-
-    data: DataConfig
-    training: Training
-    lengths: tuple[int, ...]
-    seeds: tuple[int, ...]
-    gallery: tuple[int, ...] = (16, 32, 64)
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    map_at: int | None = None
-    smoke: bool = False
-    adjusted: bool = True  # whether methods' own settings of training are taken over
-
-
-IMAGENET100 = data_root() / "imagenet100"
-QUICK = Profile(
-    data=Aviary(train=3000, validation=400, query=500, database=3000),
-    training=Training(epochs=4, batch_size=32, lr=2e-3, threads=1),
-    lengths=(16,),
-    seeds=(0,),
-)
-PROFILES: dict[str, Profile] = {
-    "quick": QUICK,
-    "standard": replace(
-        QUICK,
-        data=Aviary(train=4000, validation=400, query=1000, database=4000),
-        training=replace(QUICK.training, epochs=8),
-        lengths=(16, 32, 64),
-        seeds=(0, 1, 2),
-    ),
-    # Sec. 4.2: ResNet-50, RMSProp, 1e-5, batch 128, 100 epochs, resize 256, centre crop 224, mAP@1000.
-    "paper": Profile(
-        data=ListFiles(
-            root=str(IMAGENET100),
-            train=str(IMAGENET100 / "train.txt"),
-            query=str(IMAGENET100 / "test.txt"),
-            database=str(IMAGENET100 / "database.txt"),
-        ),
-        training=Training(
-            epochs=100, batch_size=128, optimizer="rmsprop", lr=1e-5, weight_decay=1e-5, schedule="constant",
-            flip=False, shift=0, threads=8,
-        ),
-        lengths=(16, 32, 64),
-        seeds=(0, 1, 2),
-        backbone=BackboneConfig("resnet50"),
-        map_at=1000,
-        adjusted=False,
-    ),
-    "smoke": replace(
-        QUICK,
-        data=Aviary(n_classes=4, train=64, validation=24, query=24, database=48),
-        training=replace(QUICK.training, epochs=1, batch_size=32),
-        gallery=(16,),
-        smoke=True,
-    ),
-}  # fmt: skip
+from cscelab.profiles import PROFILES as PROFILES  # all four are also found here, where recipes are
+from cscelab.profiles import QUICK, SINGLE, find_profile
+from cscelab.profiles import Profile as Profile
+from cscelab.published import GC, RESNET, VGG, VIT
 
 # Two settings beside the paper's text, chosen by validation mAP over seeds (STUDY below; README, "What trains"):
 # Eq. 3 as printed subtracts a context thousands of times larger than f_l, and plain f_e lets it reach the hash layer.
@@ -121,6 +63,18 @@ TABLE3 = {
     ),
 }
 
+# Table 1: rows on trunks of their own beside those on the profile's. Recipe -> method, trunk.
+OWN_TRUNKS = {
+    "cibhash-vgg16": ("cibhash", "vgg16"),
+    "cibhash-gcvit": ("cibhash", "gcvit_xxtiny"),
+    "transhash-vit": ("transhash", "vit_b_16"),
+    "csce-vgg16": ("csce", "vgg16"),
+    "csce-gcvit": ("csce", "gcvit_xxtiny"),
+}
+TRUNK_TITLES = {"resnet50": RESNET, "vgg16": VGG, "gcvit_xxtiny": GC, "vit_b_16": VIT}
+FLOORS = ("lsh", "itq")  # no network is trained
+UNSUPERVISED = (*FLOORS, "cibhash")
+
 METHODS_BY_RECIPE: dict[str, MethodConfig] = {
     "csce": CSCE,
     "csce-released": CSCEConfig(variant="released"),
@@ -129,16 +83,43 @@ METHODS_BY_RECIPE: dict[str, MethodConfig] = {
     **{f"table3/{row.lower().replace(' ', '-')}": method for row, method in TABLE3.items()},
 }
 METHODS_BY_RECIPE |= {name: config() for name, config in METHODS.items() if name not in METHODS_BY_RECIPE}
+METHODS_BY_RECIPE |= {
+    name: replace(METHODS_BY_RECIPE[method], backbone=BackboneConfig(trunk))
+    for name, (method, trunk) in OWN_TRUNKS.items()
+}
 
 
-def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0) -> Experiment:
-    """The experiment of a recipe under a profile. Raises ValueError naming the choices where either is unknown."""
+def titled(method: MethodConfig) -> str:
+    """The method as tables write it, with its trunk where that is one of OWN_TRUNKS: "CSCE-Net (VGG16)"."""
+    trunk = method.backbone.name
+    own = any(trunk == name for _, name in OWN_TRUNKS.values())
+    return f"{method.title} ({TRUNK_TITLES[trunk]})" if own else method.title
+
+
+# Each method, and below it the same on trunks of its own.
+TABLE1 = {
+    titled(METHODS_BY_RECIPE[name]): METHODS_BY_RECIPE[name]
+    for method in METHODS
+    for name in (method, *(name for name, (of, _) in OWN_TRUNKS.items() if of == method))
+}
+
+
+def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0, on: str = SINGLE) -> Experiment:
+    """The experiment of a recipe under a profile, on one of its benchmarks, by default its single-label data.
+
+    Recipes of OWN_TRUNKS keep theirs. Raises ValueError naming the choices where one is unknown.
+    """
     if name not in METHODS_BY_RECIPE:
         raise ValueError(f"unknown recipe {name!r}; choose from {sorted(METHODS_BY_RECIPE)}")
-    chosen = find_profile(profile)
-    method = replace(METHODS_BY_RECIPE[name], backbone=chosen.backbone)
+    chosen, method = find_profile(profile), METHODS_BY_RECIPE[name]
+    if on not in chosen.benchmarks:
+        raise ValueError(f"profile {profile!r} has no benchmark {on!r}; choose from {sorted(chosen.benchmarks)}")
+    where = chosen.benchmarks[on]
+    if name not in OWN_TRUNKS:
+        method = replace(method, backbone=chosen.backbone)
     training = replace(chosen.training, **(method.training if chosen.adjusted else {}))
-    return Experiment(f"{name}/{bits}", chosen.data, method, bits, training, chosen.map_at, seed, chosen.smoke)
+    whole = f"{name}/{bits}" if on == SINGLE else f"{on}/{name}/{bits}"
+    return Experiment(whole, where.data, method, bits, training, where.map_at, seed, chosen.smoke)
 
 
 def study(profile: str = "quick", seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, list[Experiment]]:
@@ -157,12 +138,6 @@ def study(profile: str = "quick", seeds: tuple[int, ...] = (0, 1, 2)) -> dict[st
 def slug(text: str) -> str:
     """Lower case, words joined by hyphens: part of a folder's name."""
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
-
-
-def find_profile(name: str) -> Profile:
-    if name not in PROFILES:
-        raise ValueError(f"unknown profile {name!r}; choose from {sorted(PROFILES)}")
-    return PROFILES[name]
 
 
 def parse_data(
@@ -206,15 +181,15 @@ def photographs(
 
 
 def describe() -> dict[str, str]:
-    """Recipe -> the settings in which it differs from its method's defaults."""
+    """Recipe -> the settings in which it differs from its method's defaults; a trunk of its own is in the title."""
     texts = {}
     for name, method in METHODS_BY_RECIPE.items():
-        plain = type(method)()
+        plain = replace(type(method)(), backbone=method.backbone)
         changed = {
             f.name: getattr(method, f.name) for f in fields(method) if getattr(method, f.name) != getattr(plain, f.name)
         }
         settings = ", ".join(f"{key}={value}" for key, value in changed.items())
-        texts[name] = f"{method.title} ({method.paper})" + (f": {settings}" if settings else "")
+        texts[name] = f"{titled(method)} ({method.paper})" + (f": {settings}" if settings else "")
     return texts
 
 

@@ -12,7 +12,7 @@ from cscelab.datasets import Aviary, DataConfig, Folder
 from cscelab.experiment import Run
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
-from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, QUICK, TABLE3, recipe
+from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, QUICK, TABLE3, recipe, titled
 
 K = TypeVar("K", bound=Hashable)
 SIZES = ("train", "validation", "query", "database")
@@ -29,10 +29,10 @@ LOSS = [f.name for f in fields(CSCE) if len({getattr(row, f.name) for row in TAB
 
 
 def title_of(run: Run) -> str:
-    """Method as figures write it; the lesser structures of Table 2 by the names of their rows."""
+    """Method as figures write it, "CSCE-Net (VGG16)"; the lesser structures of Table 2 by the names of their rows."""
     structure = getattr(run.experiment.method, "structure", "aie")
     if structure == "aie":
-        return run.experiment.method.title
+        return titled(run.experiment.method)
     return "Baseline" if structure == "baseline" else f"Baseline + {structure}"
 
 

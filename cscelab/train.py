@@ -22,7 +22,7 @@ from cscelab.datasets.base import Splits
 from cscelab.datasets.loader import Batch, Batches, augment, training_loader
 from cscelab.encode import encode
 from cscelab.evaluate import mean_average_precision
-from cscelab.methods.base import HashMethod
+from cscelab.methods.base import HashMethod, check_terms
 from cscelab.watch import TellWatch, Watch
 
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
@@ -108,6 +108,7 @@ class LightningHash(L.LightningModule):
         if method.views > 1:
             labels, ids = torch.cat([labels] * method.views), torch.cat([ids] * method.views)
         terms = method.losses(method(torch.cat(views)), labels, generator, ids)
+        check_terms(terms, f"{type(method).__name__}.losses")
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             size = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())

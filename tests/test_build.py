@@ -2,11 +2,14 @@
 
 import pandas as pd
 import pytest
+from smoke_runs import smoke_data
 
 from cscelab.figures import build
+from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.study import study_table
 from cscelab.jobs import distinct
-from cscelab.recipes import PROFILES, TABLE2
+from cscelab.methods import METHODS
+from cscelab.recipes import OWN_TRUNKS, PROFILES, TABLE1, TABLE2
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +25,63 @@ def test_standard_needs_every_length_and_seed_of_both_tables():
     experiments = distinct(build.needed(["table2"], "standard"))
     profile = PROFILES["standard"]
     assert len(experiments) == len(TABLE2) * len(profile.lengths) * len(profile.seeds)
+
+
+def test_quick_table1_is_every_method_once_on_both_kinds_of_labels():
+    experiments = build.needed(["table1"], "quick")
+    assert len(distinct(experiments)) == len(experiments) == 2 * len(METHODS)
+    assert {(one.bits, one.seed, one.method.backbone.name) for one in experiments} == {(32, 0, "tiny")}
+    for scenes in (False, True):
+        assert [one.method.name for one in experiments if one.data.scenes is scenes] == list(METHODS)
+    assert "table1" not in build.BY_DEFAULT
+
+
+def test_standard_table1_is_every_length_and_seed():
+    experiments = build.needed(["table1"], "standard")
+    assert len(distinct(experiments)) == 2 * len(METHODS) * 3 * 3
+    assert {one.bits for one in experiments} == {16, 32, 64}
+    assert len(build.needed(["table1"], "quick", seeds=3)) == 2 * len(METHODS) * 3
+
+
+def test_the_papers_table1_has_its_data_depths_and_trunks():
+    experiments = build.needed(["table1"], "paper")
+    assert len(set(experiments)) == len(experiments) == 3 * len(TABLE1) * 3 * 3  # hashes need the lists
+    assert len(TABLE1) == len(METHODS) + len(OWN_TRUNKS)
+    assert {one.map_at for one in experiments} == {1000, 5000}
+    assert {one.data.root.split("/")[-1]: one.map_at for one in experiments} == {
+        "imagenet100": 1000, "coco": 5000, "nus-wide": 5000,
+    }  # fmt: skip
+    assert {one.method.backbone.name for one in experiments} == {"resnet50", "vgg16", "gcvit_xxtiny", "vit_b_16"}
+
+
+def test_table1_is_written_for_both_kinds_and_the_second_call_trains_nothing(tmp_path, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CSCELAB_DATA", str(smoke_data(tmp_path_factory)))
+    monkeypatch.setattr("cscelab.experiment.fit", lambda *_, **__: pytest.fail("trained again"))
+    paths = build.build(["table1"], "smoke", out=tmp_path, jobs=1)
+    pictures = {path.stem for path in paths if path.suffix == ".png"}
+    kinds = ("single", "scenes")
+    assert pictures == {
+        *(f"table1-{kind}-picture" for kind in kinds),
+        *(f"methods-{kind}-{curve}" for kind in kinds for curve in ("precision-recall", "precision-at-n")),
+        "methods-cost-picture",
+    }
+    assert {path.name for path in paths if path.suffix == ".csv"} == {
+        "table1-single.csv", "table1-scenes.csv", "methods-cost.csv",
+    }  # fmt: skip
+    for kind, floor, goal in (("single", "LSH", "twice LSH"), ("scenes", "ITQ", "above ITQ")):
+        frame = pd.read_csv(tmp_path / f"table1-{kind}.csv", index_col=0)
+        assert list(frame.index) == list(TABLE1)
+        ours = frame["16 bits: mAP"]
+        assert set(ours.index[ours.isna()]) == {row for row in TABLE1 if row.endswith(")")}
+        verdicts = frame[f"16 bits: {goal}"].dropna()
+        assert set(verdicts.index) == {config.title for config in METHODS.values()} - {"LSH", "ITQ", "CIBHash"}
+        needed = 2 * ours[floor] if kind == "single" else ours[floor]
+        clear = verdicts[(ours[verdicts.index] - needed).abs() > 2e-4]  # the file has four decimals
+        assert list(clear == "yes") == list(ours[clear.index] > needed)
+        assert set(frame["remark"]) == {SMOKE_MARK}
+    cost = pd.read_csv(tmp_path / "methods-cost.csv", index_col=0)
+    assert cost.loc["CSQ", "ratio"] == 1
+    assert cost["ratio"].is_monotonic_increasing
 
 
 def test_seeds_can_be_asked_for():

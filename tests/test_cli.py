@@ -37,6 +37,13 @@ def test_every_command_explains_itself(capsys, name):
     assert (COMMANDS[name].__doc__ or "").strip().split("\n")[0][:30] in " ".join(out.replace("│", " ").split())
 
 
+def test_the_command_of_table1_is_said(capsys):
+    _, out, _ = call(capsys, "figures", "--help")
+    assert "`cscelab figures table1 --profile standard`" in " ".join(out.replace("│", " ").split())
+    _, out, _ = call(capsys, "figures", "--list")
+    assert "table1 " in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

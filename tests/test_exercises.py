@@ -23,6 +23,7 @@ from cscelab.figures.browse import ranking
 from cscelab.figures.choices import target_shares
 from cscelab.figures.exercises import EXERCISES, check
 from cscelab.figures.exercises.answers import Unfit, names, number, numbers, whole
+from cscelab.figures.side_by_side import Coded
 from cscelab.hadamard import hadamard_name
 from cscelab.neighbours import nearest
 from cscelab.recipes import recipe
@@ -60,6 +61,9 @@ WRONG = {  # answers of the right kind, among them those that slipped through, o
     "09-1": [-1, 13, 0.5],
     "09-2": [-1, 17, 0.5],
     "09-3": [0, -1, 2.5],
+    "10-1": [2, -2, math.log1p(math.exp(-2))],
+    "10-2": [12, 96, 23.5],
+    "10-3": [-1, 13, 0.5],
 }
 STRANGE = [
     "22", "", b"x", [], (), {}, set(), {1: 2}, object(), int, len, 1 + 2j, math.nan, True, 10**400, [None], ["a", "b"],
@@ -104,7 +108,7 @@ def notebook(pair, splits, network):
         "distances": hamming_distance(csce.codes["query_codes"][:1], csce.codes["database_codes"])[0],
         "sizes": target_shares(splits.query), "trained": {side: csce.codes[side] for side in sides},
         "gap": 0.05, "at_ten": [0.2, 0.5, 0.8, 0.9, 1.0], "ap": collection.average_precision, "hard": hard,
-        "table": ranking([collection, other], hard),
+        "table": ranking([collection, other], hard), "compared": {"LSH": Coded(other), "CSQ": Coded(collection)},
     }  # fmt: skip
 
 

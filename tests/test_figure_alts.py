@@ -29,6 +29,7 @@ from cscelab.figures import (
     galleries,
     lessons,
     margins,
+    methods,
     monitor,
     pairbits,
     pairs,
@@ -54,6 +55,7 @@ SIDE = 64
 IMPORT = r"^from (cscelab\.figures\.\w+) import (.+)$"
 LONGEST = 620  # characters
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+TIMES = {"cpu_seconds": 2.0, "preparation_cpu_seconds": 0.5}
 GRADIENTS = ("gradient_backbone", "gradient_hash_layer", "gradient_threshold_layer", "context_over_local")
 
 
@@ -74,7 +76,7 @@ def draw(tmp_path_factory):
     runs = [make_run(folder, splits, noise, seed, method=config) for seed, noise in ((1, 0.1), (2, 0.3))]
     for run in runs:
         run.__dict__["model"] = lambda: method
-        run.__dict__["history"] = [row | dict.fromkeys(GRADIENTS, 1 / row["epoch"]) for row in run.history]
+        run.__dict__["history"] = [row | dict.fromkeys(GRADIENTS, 1 / row["epoch"]) | TIMES for row in run.history]
         run.codes.update({f"{s}_thresholds": np.full(len(run.codes[f"{s}_codes"]), 0.1) for s in ("query", "database")})
     run, other = runs
     by_name = {"CSCE-Net": run, "CSQ": other}
@@ -97,6 +99,7 @@ def draw(tmp_path_factory):
         "cam_figure": lambda: cams.cam_figure(method, query.images, query.masks, names),
         "center_figure": lambda: centers.center_figure(hash_centers(8, 16)),
         "code_figure": lambda: tour.code_figure(collection, asked),
+        "cost_figure": lambda: methods.cost_figure(by_name),
         "contact_sheet": lambda: sheets.contact_sheet(query, NAMES, outlined=True),
         "decoding_figure": lambda: centers.decoding_figure({"best": {0.0: 0.0, 0.1: 0.25}}),
         "denominators_figure": lambda: tie_lessons.denominators_figure(compared, 5),
@@ -112,7 +115,9 @@ def draw(tmp_path_factory):
         "monitor_figure": lambda: monitor.monitor_figure(monitor.Trail.of(made, run.history)),
         "network_diagram": lambda: diagrams.network_diagram(method.network),
         "place_figure": lambda: aie_lesson.place_figure(opened),
+        "precision_panels": lambda: methods.precision_panels(by_name),
         "precision_recall": lambda: curves.precision_recall(by_name),
+        "precision_recall_panels": lambda: methods.precision_recall_panels(by_name),
         "rank_figure": lambda: ranks.rank_figure(ranks.rank_query(**sides), k=5),
         "species_sheet": lambda: sheets.species_sheet(5, size=32),
         "table_figure": lambda: tables.table_figure(tables.structure_table(by_row), "Table 2: structure"),

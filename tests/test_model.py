@@ -11,10 +11,11 @@ from cscelab.model.backbone import (
     build_backbone,
     load_weights,
     read_state_dict,
-    tiny_backbone,
 )
 from cscelab.model.local import LocalBranch, ReleasedLocalBranch
 from cscelab.model.network import STRUCTURES, HashNetwork, NetworkConfig, trace_shapes
+from cscelab.model.stages import Stages
+from cscelab.model.trunks import tiny
 from cscelab.model.windows import SlidingWindows
 
 SCRATCH = BackboneConfig("tiny", "none")
@@ -26,7 +27,7 @@ def network(structure: str = "aie", bits: int = 16, **settings: object) -> HashN
 
 
 def test_tiny_has_the_spatial_sizes_of_resnet50_at_224():
-    shape3, shape4 = tiny_backbone().trace_shapes(112)
+    shape3, shape4 = tiny().trace_shapes(112)
     assert tuple(shape3) == (1, 64, 14, 14)
     assert tuple(shape4) == (1, 128, 7, 7)
 
@@ -43,6 +44,15 @@ def test_resnet50_shapes_are_the_papers():
     assert shapes["aie"] == (1, 2048)
     assert shapes["hash_layer"] == (1, 64)
     assert shapes["threshold_layer"] == (1, 1)
+
+
+def test_pooling_is_the_mean_over_stage_4_where_there_is_no_class_token():
+    stage4 = torch.arange(8.0).view(1, 2, 2, 2)
+    assert Stages(None, stage4).pooled().tolist() == [[1.5, 5.5]]
+    assert Stages(None, stage4, torch.tensor([[7.0, 8.0]])).pooled().tolist() == [[7, 8]]
+    net = network("baseline").eval()
+    images = torch.rand(1, 3, 112, 112)
+    torch.testing.assert_close(net(images).features, net.backbone(images).stage4.mean(dim=(2, 3)))
 
 
 def test_uint8_and_unit_floats_are_the_same_images():
@@ -185,7 +195,7 @@ class TestWeights:
 
     def test_other_architecture(self):
         with pytest.raises(ValueError, match="do not fit this backbone"):
-            load_weights(tiny_backbone(), tiny_backbone(widths=(8, 16, 32, 64)).state_dict(), "elsewhere")
+            load_weights(tiny(), tiny(widths=(8, 16, 32, 64)).state_dict(), "elsewhere")
 
     def test_a_download_that_fails_says_what_to_do(self, monkeypatch):
         from urllib.error import URLError

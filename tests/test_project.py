@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NUMBERS = [f"{number:02d}" for number in range(10)]  # that must exist, in the order of the field
+NUMBERS = [f"{number:02d}" for number in range(11)]  # that must exist, in the order of the field
 N_EXERCISES = 3
 
 

@@ -65,7 +65,19 @@ def test_absent_rows_lengths_and_data_sets():
 def test_a_column_says_what_its_numbers_are():
     assert TABLE2.label("ImageNet100") == "published, ImageNet100 mAP@1000, ResNet50"
     assert TABLE2.label("MS COCO") == "published, MS COCO mAP@5000, ResNet50"
+    assert TABLE1.label("NUS-WIDE") == "published, NUS-WIDE mAP@5000, ResNet50 unless named"
     assert "ACML 2022" in TABLE2.source
+
+
+def test_a_table_can_stand_beside_with_some_of_its_data_sets():
+    part = TABLE1.beside("MS COCO")
+    assert part.data_sets == ("MS COCO",)
+    assert part.source == TABLE1.source
+    assert part.value("CSQ", "MS COCO", 32) == TABLE1.value("CSQ", "MS COCO", 32)
+    with pytest.raises(ValueError, match="has no data set 'ImageNet100'; choose from"):
+        part.value("CSQ", "ImageNet100", 32)
+    with pytest.raises(ValueError, match=r"Table 2 .* has no data set 'NUS-WIDE'; choose from"):
+        TABLE2.beside("MS COCO", "NUS-WIDE")
 
 
 def test_no_other_file_of_the_package_holds_a_published_row():

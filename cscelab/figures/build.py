@@ -2,86 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from cscelab.datasets import Splits
 from cscelab.datasets.aviary import Aviary
-from cscelab.experiment import Experiment, Run
-from cscelab.figures import cams, curves, diagrams, galleries, sheets, tables
+from cscelab.experiment import Experiment
+from cscelab.figures import cams, comparison, curves, diagrams, galleries, methods, sheets, tables
+from cscelab.figures.context import Context, compared_recipes, recipe_of, seeded
 from cscelab.figures.study import study_table
 from cscelab.figures.style import save
 from cscelab.jobs import run_all
-from cscelab.methods.base import MethodConfig
-from cscelab.model.network import HashNetwork
 from cscelab.neighbours import name_of
 from cscelab.paths import make_folder
-from cscelab.recipes import METHODS_BY_RECIPE, TABLE2, TABLE3, Profile, find_profile, recipe, study
+from cscelab.profiles import SINGLE
+from cscelab.recipes import TABLE2, TABLE3, recipe, study
+from cscelab.titles import data_titles
 
 OUT = "choose another folder with --out"
+WHOLE = comparison.WHOLE
+NO_WEIGHTS = (
+    "Rows that name a trunk are the paper's: their ImageNet weights are a download, so that ours are blank here;"
+    " --profile paper trains them."
+)
 Drawn = dict[str, Figure | pd.DataFrame]  # file stem -> picture, or table that becomes a CSV
-RunsByRow = dict[str, dict[int, list[Run]]]
-
-
-@dataclass(frozen=True)
-class Context:
-    """The finished runs of a profile, found by experiment."""
-
-    profile_name: str
-    runs: Mapping[str, Run]  # by hash
-    seeds: int | None = None  # of the tables; None for the profile's own
-
-    @property
-    def profile(self) -> Profile:
-        return seeded(self.profile_name, self.seeds)
-
-    @cached_property
-    def splits(self) -> Splits:
-        return self.whole.data()
-
-    @property
-    def whole(self) -> Run:
-        """CSCE-Net at the shortest gallery length, first seed: what Figs. 2 to 4 and 6 are drawn from."""
-        return self.run("csce", self.profile.gallery[0])
-
-    def run(self, name: str, bits: int, seed: int | None = None) -> Run:
-        seed = self.profile.seeds[0] if seed is None else seed
-        return self.runs[recipe(name, self.profile_name, bits, seed).hash]
-
-    def rows(self, table: Mapping[str, MethodConfig]) -> RunsByRow:
-        """Runs of a table: row -> bits -> one run a seed."""
-        return {
-            row: {
-                bits: [self.run(recipe_of(method), bits, seed) for seed in self.profile.seeds]
-                for bits in self.profile.lengths
-            }
-            for row, method in table.items()
-        }
-
-    @cached_property
-    def network(self) -> HashNetwork:
-        return self.whole.model().network
-
-
-def seeded(profile_name: str, seeds: int | None) -> Profile:
-    """The profile, with seeds 0 to seeds - 1 where a number is given. Raises ValueError for less than one."""
-    profile = find_profile(profile_name)
-    if seeds is None:
-        return profile
-    if seeds < 1:
-        raise ValueError(f"{seeds} seeds were asked for; give at least 1")
-    return replace(profile, seeds=tuple(range(seeds)))
-
-
-def recipe_of(method: MethodConfig) -> str:
-    """The recipe that holds exactly this method."""
-    return next(name for name, known in METHODS_BY_RECIPE.items() if known == method)
 
 
 def _fig1(context: Context) -> Drawn:
@@ -127,18 +74,47 @@ def _fig6(context: Context) -> Drawn:
     return {"fig6-cam": figure, "fig6-mass-inside": pd.DataFrame(numbers).set_index("method")}
 
 
+def _table1(context: Context) -> Drawn:
+    profile, drawn = context.profile, Drawn()
+    middle = profile.compared[len(profile.compared) // 2]  # the code length of the curves
+    for on, benchmark in profile.benchmarks.items():
+        rows = context.compared(on)
+        frame = comparison.method_table(rows, benchmark.published, on != SINGLE)
+        first = {row: seeds[middle][0] for row, seeds in rows.items() if seeds}
+        (data,) = data_titles({benchmark.data: first[WHOLE].metrics["n_classes"]}).values()
+        title = f"Table 1: every method on {data} ({'single' if on == SINGLE else 'multi'}-label)"
+        note = "\n".join([_note(context), comparison.goals(frame), *([] if profile.downloads else [NO_WEIGHTS])])
+        stem = f"table1-{on}{_seeds_suffix(context)}"
+        drawn |= {
+            stem: frame,
+            f"{stem}-picture": tables.table_figure(frame, title, note),
+            f"methods-{on}-precision-recall": methods.precision_recall_panels(first),
+            f"methods-{on}-precision-at-n": methods.precision_panels(first),
+        }
+        if on == SINGLE:
+            drawn |= {"methods-cost": methods.cost_table(first), "methods-cost-picture": methods.cost_figure(first)}
+    return drawn
+
+
 def _table(context: Context, number: int) -> Drawn:
     table, frame_of = (TABLE2, tables.structure_table) if number == 2 else (TABLE3, tables.loss_table)
-    seeds, epochs = len(context.profile.seeds), context.profile.training.epochs
     frame = frame_of(context.rows(table))
     title = f"Table {number}: " + ("what each part of the structure brings" if number == 2 else "what each loss brings")
-    trunk = context.profile.backbone
+    stem = f"table{number}{_seeds_suffix(context)}"
+    return {stem: frame, f"{stem}-picture": tables.table_figure(frame, title, _note(context))}
+
+
+def _seeds_suffix(context: Context) -> str:
+    return f"-{len(context.profile.seeds)}seeds" if context.seeds else ""
+
+
+def _note(context: Context) -> str:
+    """How the runs of a table were trained, and what one seed is worth."""
+    seeds, epochs, trunk = len(context.profile.seeds), context.profile.training.epochs, context.profile.backbone
     start = {"none": "scratch", "default": "the shipped trunk" if trunk.name == "tiny" else "ImageNet weights"}
     noise = "s." if seeds > 1 else ": differences of a few hundredths are noise."
     source = start.get(trunk.weights, trunk.weights)
-    note = f"{context.profile_name} profile: {epochs} epochs from {source}, {seeds} seed{noise}"
-    stem = f"table{number}" + (f"-{seeds}seeds" if context.seeds else "")
-    return {stem: frame, f"{stem}-picture": tables.table_figure(frame, title, note)}
+    return f"{context.profile_name} profile: {epochs} epoch{'s' * (epochs > 1)} from {source}, {seeds} seed{noise}"
 
 
 def _curves(context: Context) -> Drawn:
@@ -182,13 +158,19 @@ FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
     "fig4": ("attention guided information extraction", _fig4),
     "fig5": ("top-10 galleries, CSCE-Net over CSQ, at three code lengths", _fig5),
     "fig6": ("class activation maps of codes, with the share that falls on the target", _fig6),
+    "table1": (
+        "every method, single- and multi-label, with curves and training cost (drawn only when named: half an hour)",
+        _table1,
+    ),
     "table2": ("structures", lambda context: _table(context, 2)),
     "table3": ("losses", lambda context: _table(context, 3)),
     "curves": ("training curves, precision-recall, mAP by code length", _curves),
     "aviary": ("contact sheets of the embedded data", _sheets),
     "study": ("what trains AIE: its scale, a norm, the mixer's start; three seeds (drawn only when named)", _study),
 }
-BY_DEFAULT = tuple(name for name in FIGURES if name != "study")
+WHEN_NAMED = ("table1", "study")
+WITHOUT_WHOLE = ("table1", "table2", "table3", "study")  # all others show CSCE-Net at the first gallery length
+BY_DEFAULT = tuple(name for name in FIGURES if name not in WHEN_NAMED)
 TITLES = {name: title for name, (title, _) in FIGURES.items()}
 
 
@@ -196,18 +178,28 @@ def needed(names: Iterable[str], profile_name: str, seeds: int | None = None) ->
     """Every experiment these figures are drawn from."""
     profile, names = seeded(profile_name, seeds), set(names)
     first = profile.seeds[0]
-    experiments = [recipe("csce", profile_name, profile.gallery[0], first)]
+    experiments = []
+    if names - set(WITHOUT_WHOLE):
+        experiments.append(recipe("csce", profile_name, profile.gallery[0], first))
     if names & {"fig1", "fig6"}:
         experiments.append(recipe("table2/baseline", profile_name, profile.gallery[0], first))
     if names & {"fig5", "curves"}:
         experiments += [recipe(n, profile_name, b, first) for b in profile.gallery for n in ("csce", "csq")]
+    if "table1" in names:
+        experiments += [
+            recipe(name, profile_name, bits, seed, on)
+            for on in profile.benchmarks
+            for name in compared_recipes(profile)
+            for bits in profile.compared
+            for seed in profile.seeds
+        ]
     if "study" in names:
         experiments += [one for row in study(profile_name).values() for one in row]
-    methods = {
+    rows = {
         **(TABLE2 if names & {"table2", "curves"} else {}),
         **(TABLE3 if "table3" in names else {}),
     }
-    for method in methods.values():
+    for method in rows.values():
         experiments += [
             recipe(recipe_of(method), profile_name, bits, seed) for bits in profile.lengths for seed in profile.seeds
         ]
@@ -222,7 +214,7 @@ def build(
     root: Path | None = None,
     seeds: int | None = None,
 ) -> list[Path]:
-    """Trains what is missing, draws the named figures (all but the study by default) and returns the files written.
+    """Trains what is missing, draws the named figures (by default all but WHEN_NAMED), returns the files written.
 
     out: figures/ for quick, figures/PROFILE otherwise; seeds: of the tables, whose names then say so.
     Raises ValueError for an unknown figure.

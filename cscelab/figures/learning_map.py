@@ -39,15 +39,16 @@ LESSONS = {
     "02": Lesson("dynamic sign", ("00",), 1, 1),
     "03": Lesson("anatomy of\nCSCE-Net", ("00",), 1, 2),
     "04": Lesson("losses and\nmargins", ("01",), 2, 0),
-    "05": Lesson("training and\nablations", ("04", "02", "03"), 3, 0.5),
+    "05": Lesson("training and\nablations", ("04", "02", "03"), 3, 1),
     "06": Lesson("CAM", ("03",), 2, 2),
     "07": Lesson("top-10\ngalleries", ("00",), 1, 3),
     "08": Lesson("evaluation\nand its traps", ("00",), 1, 4),
     "09": Lesson("query browser", ("06", "07", "08"), 3, 3),
+    "10": Lesson("compared\nmethods", ("04",), 3, 0),
 }
 WAYS = {
     "L": Way("I teach, and have one lecture", ("00", "01", "04", "08"), BLUE, "circle"),
-    "R": Way("I do research", ("00", "08", "03", "05"), VERMILION, "square"),
+    "R": Way("I do research", ("00", "08", "03", "05", "10"), VERMILION, "square"),
     "F": Way("I have a folder of images", ("00", "07", "09"), BLACK, "diamond"),
 }
 

@@ -37,8 +37,9 @@ def stamp(figure: Figure) -> None:
 
 
 def describe_data(run: Run) -> str:
-    """Data and trunk of a run: "Aviary, 20 classes; tiny trunk"."""
-    data = f"{type(run.experiment.data).__name__}, {run.metrics['n_classes']} classes"
+    """Data and trunk of a run: "Aviary scenes, 20 classes; tiny trunk"."""
+    scenes = " scenes" if getattr(run.experiment.data, "scenes", False) else ""
+    data = f"{type(run.experiment.data).__name__}{scenes}, {run.metrics['n_classes']} classes"
     return f"{data}; {run.experiment.method.backbone.name} trunk"
 
 

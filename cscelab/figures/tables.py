@@ -1,117 +1,34 @@
-"""Tables 2 and 3: our mAP with its intervals on the left, the published numbers apart on the right."""
+"""Tables as pictures: our mAP with its intervals on the left, the published numbers apart on the right."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cscelab.compare import average_precision, require_comparable
-from cscelab.datasets import ListFiles
-from cscelab.experiment import Run
 from cscelab.figures.alt import sentences
+from cscelab.figures.comparison import OTHER
+from cscelab.figures.comparison import comparison_table as comparison_table  # also found here, beside its picture
+from cscelab.figures.comparison import loss_table as loss_table
+from cscelab.figures.comparison import structure_table as structure_table
 from cscelab.figures.mosaic import Mosaic, paragraph_height, width_of, wrap
-from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe, stamp
-from cscelab.figures.style import GREY, styled, tint
-from cscelab.published import LENGTHS, TABLE2, TABLE3, PublishedTable
-from cscelab.retrieval.bootstrap import LEVEL, difference, interval
-
-RunsByRow = Mapping[str, Mapping[int, Sequence[Run]]]  # row -> bits -> one run a seed
+from cscelab.figures.provenance import stamp
+from cscelab.figures.style import GREY, styled, tint, verdict
+from cscelab.published import LENGTHS
+from cscelab.retrieval.bootstrap import LEVEL
 
 SIZE, SMALL = 9.0, 7.5  # points, of a number and of the interval under it
 ROW, LINE = 0.4, 0.145  # inches, of a row and from a number down to its interval
 MARGIN = 0.15
 NOT_OURS = "published by the authors"
-OTHER = ("other data", "other backbone")
-
-
-def structure_table(runs_by_row: RunsByRow) -> pd.DataFrame:
-    """Table 2, by row and code length."""
-    return comparison_table(runs_by_row, TABLE2)
-
-
-def loss_table(runs_by_row: RunsByRow) -> pd.DataFrame:
-    """Table 3, by row and code length."""
-    return comparison_table(runs_by_row, TABLE3)
-
-
-def comparison_table(runs_by_row: RunsByRow, published: PublishedTable, reference: str | None = None) -> pd.DataFrame:
-    """A row a method; columns "16 bits: mAP", and after the colon what follows here, then the published numbers.
-
-    "deviation": sample standard deviation over seeds, blank for one; "low", "high": 95% interval of mAP over the
-    queries; "seeds"; "continuous mAP": of the outputs before binarising, by cosine; "difference", "difference low",
-    "difference high": mAP minus that of the reference (a row, by default the first) and its paired 95% interval, AP
-    averaged over seeds before queries are drawn (`cscelab.retrieval.bootstrap`), blank for the reference itself.
-    A published cell is blank where the paper has no such row. With smoke runs a column "remark" says so.
-    `attrs` holds "ours" (data, trunk, measure), "reference", "published" (the source), "other" and "smoke";
-    other: what sets ours apart from the published setting, as ("other data", "other backbone").
-    Raises ValueError where there is no run, no such reference, or runs on other queries, databases or k.
-    """
-    runs = [run for by_bits in runs_by_row.values() for seeds in by_bits.values() for run in seeds]
-    if not runs:
-        raise ValueError("a table of no runs was asked for; give at least one run for one row")
-    reference = next(iter(runs_by_row)) if reference is None else reference
-    if reference not in runs_by_row:
-        raise ValueError(f"the table has no row {reference!r} to compare with; choose from {list(runs_by_row)}")
-    require_comparable(runs)
-    lengths = sorted({bits for by_bits in runs_by_row.values() for bits in by_bits})
-    rows = {}
-    for row, by_bits in runs_by_row.items():
-        cells: dict[str, Any] = {}
-        for bits in lengths:
-            other = () if row == reference else runs_by_row[reference].get(bits, ())
-            cells |= {f"{bits} bits: {name}": value for name, value in _cells(by_bits.get(bits, ()), other).items()}
-        for data_set in published.data_sets:
-            for bits in LENGTHS:
-                cells[f"{published.label(data_set)}, {bits} bits"] = published.value(row, data_set, bits)
-        if any_smoke(runs):
-            cells["remark"] = SMOKE_MARK
-        rows[row] = cells
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    frame.index.name = "row"
-    numbers = [name for name in frame.columns if name != "remark" and not name.endswith("seeds")]
-    frame[numbers] = frame[numbers].astype(float)
-    frame.attrs = {
-        "ours": describe(runs[0]),
-        "reference": reference,
-        "published": published.source,
-        "other": _other(runs),
-        "smoke": any_smoke(runs),
-    }
-    return frame
-
-
-def _other(runs: Sequence[Run]) -> tuple[str, ...]:
-    """In what our runs differ from the published ones: split lists on a ResNet-50."""
-    differs = {
-        OTHER[0]: any(not isinstance(run.experiment.data, ListFiles) for run in runs),
-        OTHER[1]: any(run.experiment.method.backbone.name != "resnet50" for run in runs),
-    }
-    return tuple(name for name, so in differs.items() if so)
-
-
-def _cells(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, float | int | None]:
-    """Our numbers of one row and code length, against the reference row's runs of that length."""
-    ours = [run.mean_average_precision for run in runs]
-    continuous = [found for run in runs if (found := run.metrics["continuous_map"]) is not None]
-    per_query = average_precision(runs) if runs else None
-    limits = interval(per_query) if per_query is not None else None
-    against = difference(per_query, average_precision(reference)) if per_query is not None and reference else None
-    return {
-        "mAP": float(np.mean(ours)) if ours else None,
-        "deviation": float(np.std(ours, ddof=1)) if len(ours) > 1 else None,
-        "low": float(limits.low) if limits else None,
-        "high": float(limits.high) if limits else None,
-        "seeds": len(ours),
-        "continuous mAP": float(np.mean(continuous)) if continuous else None,
-        "difference": float(against.value) if against else None,
-        "difference low": float(against.low) if against else None,
-        "difference high": float(against.high) if against else None,
-    }
+VERDICTS = {"yes": True, "no": False}
+# Behind the colon, of each code length; the last with its 95% limits.
+CELLS = ("mAP", "deviation", "low", "high", "seeds", "continuous mAP")
+DIFFERENCE = ("difference", "difference low", "difference high")
 
 
 @styled()
@@ -122,12 +39,14 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
     within a deviation of it, and only where every row has several seeds.
     """
     lengths = [int(name.split()[0]) for name in frame.columns if name.endswith(": mAP")]
-    several = bool(frame[[f"{bits} bits: seeds" for bits in lengths]].to_numpy().min() > 1)
+    counts = frame[[f"{bits} bits: seeds" for bits in lengths]].to_numpy()
+    several = bool(counts[counts > 0].min() > 1)
     against = f"to {frame.attrs.get('reference', 'first row')}"
     heads = {
         "mAP": ("mAP ± s.d." if several else "mAP", 1.2 if several else 1.0),
         "difference": (f"difference\n{against}", max(1.2, width_of(against, SIZE) + 0.2)),
         "continuous mAP": ("cosine", 0.66),
+        **{name: (_over_lines(name), 0.6) for name in _further(frame, lengths[0])},
     }
     groups = _published_groups(frame)
     name_width = max(width_of(str(row), SIZE) for row in frame.index) + 0.15
@@ -140,9 +59,7 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
     width = right_left + len(groups) * len(LENGTHS) * cell + MARGIN
 
     right_head = wrap(_heading(frame), width - MARGIN - right_left, SIZE, bold=True)
-    ours_head = wrap(
-        f"ours: {frame.attrs.get('ours', '')}\n{_seeds(frame, lengths)}", ours_right - ours_left, SIZE, bold=True
-    )
+    ours_head = wrap(f"ours: {frame.attrs.get('ours', '')}\n{_seeds(counts)}", ours_right - ours_left, SIZE, bold=True)
     notes = "\n".join(filter(None, [*_legend(several), note, f"Published: {frame.attrs.get('published', '')}."]))
     body = 0.5 + max(len(right_head), len(ours_head)) * 0.17 + 0.1 + 0.5 + 2 * LINE + 0.14
     end = body + len(frame) * ROW
@@ -176,13 +93,15 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
         y = body + i * ROW + 0.17
         sheet.text(MARGIN, y, str(row), SIZE, va="baseline")
         seeds = [int(values[f"{bits} bits: seeds"]) for bits in lengths]
-        shown = str(seeds[0]) if len(set(seeds)) == 1 else "/".join(map(str, seeds))
+        shown = str(seeds[0] or "–") if len(set(seeds)) == 1 else "/".join(map(str, seeds))
         sheet.text(ours_right - 0.05, y, shown, SIZE, ha="right", va="baseline")
         for x, name in columns:
             theirs = name.startswith("published")
             look: dict[str, Any] = {"color": GREY, "style": "italic"} if theirs else {}
             if name.endswith(": mAP") and several and _among_best(frame, name, values[name]):
                 look["weight"] = "bold"
+            if values[name] in VERDICTS:
+                look["color"] = verdict(VERDICTS[values[name]])[0]
             sheet.text(x, y, _cell_text(name, values), SIZE, ha="right", va="baseline", **look)
             if limits := _limits_text(name, values):
                 sheet.text(x, y + LINE, limits, SMALL, ha="right", va="baseline", color=GREY)
@@ -199,6 +118,7 @@ def _in_words(frame: pd.DataFrame, lengths: Sequence[int]) -> list[str]:
     rows = (
         f"{row} {', '.join(_cell_text(f'{each} bits: mAP', values) for each in lengths)}"
         for row, values in frame.iterrows()
+        if any(values[f"{each} bits: seeds"] for each in lengths)
     )
     said = [f"Ours, mAP at {bits}: {'; '.join(rows)}"]
     clear = [
@@ -235,10 +155,21 @@ def _heading(frame: pd.DataFrame) -> str:
     return f"{NOT_OURS} – {other}: not ours" if other else f"{NOT_OURS}: not ours"
 
 
-def _seeds(frame: pd.DataFrame, lengths: Sequence[int]) -> str:
-    counts = frame[[f"{bits} bits: seeds" for bits in lengths]].to_numpy()
-    least, most = int(counts.min()), int(counts.max())
+def _seeds(counts: np.ndarray) -> str:
+    """Of rows that have runs."""
+    least, most = int(counts[counts > 0].min()), int(counts.max())
     return f"{most} seed{'s' * (most > 1)}" if least == most else f"{least} to {most} seeds"
+
+
+def _further(frame: pd.DataFrame, bits: int) -> list[str]:
+    """Names behind the colon of what was added to `comparison_table`."""
+    names = (name.partition(": ") for name in frame.columns if name.startswith(f"{bits} bits: "))
+    return [name for _, _, name in names if name not in (*CELLS, *DIFFERENCE)]
+
+
+def _over_lines(name: str) -> str:
+    """The last word on a line of its own."""
+    return "\n".join(name.rsplit(" ", 1))
 
 
 def _legend(several: bool) -> list[str]:
@@ -256,6 +187,8 @@ def _legend(several: bool) -> list[str]:
 def _among_best(frame: pd.DataFrame, name: str, value: float) -> bool:
     """Whether a mean lies within a deviation (the larger of the two rows') of its column's best."""
     deviations = frame[re.sub("mAP$", "deviation", name)]
+    if pd.isna(value):
+        return False
     best = frame[name].idxmax()
     own = deviations[frame[name] == value].max()
     return bool(frame.loc[best, name] - value <= max(deviations[best], own))
@@ -264,7 +197,9 @@ def _among_best(frame: pd.DataFrame, name: str, value: float) -> bool:
 def _cell_text(name: str, values: pd.Series) -> str:
     if pd.isna(values[name]):
         return "–"
-    if name.endswith(": difference"):
+    if values[name] in VERDICTS:
+        return verdict(VERDICTS[values[name]])[1]
+    if name.endswith(": difference") or ": minus " in name:
         return _signed(values[name])
     text = f"{values[name]:.3f}"
     deviation = values.get(name.replace(": mAP", ": deviation")) if name.endswith(": mAP") else None

@@ -45,9 +45,15 @@ METHODS: dict[str, type[MethodConfig]] = {
 def build(config: MethodConfig, n_classes: int, bits: int) -> HashMethod:
     """The method of a config, with fresh weights drawn from torch's global generator.
 
-    Raises ValueError where the centers cannot serve so many classes or these bits, or the images are too small.
+    Raises ValueError where the centers cannot serve so many classes or these bits, the images are too small, or what
+    the config builds is no method with a network.
     """
-    return config.build(n_classes, bits).train()
+    method = config.build(n_classes, bits)
+    if not isinstance(method, HashMethod):
+        raise ValueError(f"{type(config).__name__}.build gave {type(method).__name__}; return a HashMethod")
+    if not hasattr(method, "network"):
+        raise ValueError(f"{type(method).__name__} has no network; set self.network = HashNetwork(...) in its __init__")
+    return method.train()
 
 
 __all__ = ["METHODS", "HashMethod", "HashOutput", "MethodConfig", "build"]

@@ -113,3 +113,14 @@ class HashMethod(nn.Module):
         """Numbers worth a column in the history, from a batch of validation images."""
         values = self(images).values
         return {"value_size": float(values.abs().mean())}
+
+
+def check_terms(terms: object, where: str) -> None:
+    """Raises ValueError where `losses` of a method (where) gave no dict of scalar tensors."""
+    if not isinstance(terms, dict) or not terms:
+        found = "no term" if terms == {} else type(terms).__name__
+        raise ValueError(f"{where} gave {found}; return a dict of scalar tensors by name")
+    for name, term in terms.items():
+        if not isinstance(term, Tensor) or term.ndim:
+            found = f"a tensor of shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+            raise ValueError(f"{where} gave {found} as {name!r}; return scalar tensors, as a mean over the batch")

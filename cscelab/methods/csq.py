@@ -2,8 +2,12 @@
 
 Head: one linear layer on pooled stage 4. Loss: binary cross-entropy between (tanh v + 1) / 2 and the bits of the
 center, plus 1e-4 times the squared distance of |tanh v| from 1. A multi-label center is the sign of the sum of the
-image's class centers, ties drawn at random. Departure: centers of the largest minimum distance by default (`centers`);
-"published" gives the paper's.
+image's class centers; on a tie a bit takes a random sign, drawn once and the same for all images, as released, so
+that an image keeps its center from epoch to epoch (ours: the draw is the same for every seed of the training).
+Departures: centers of the largest minimum distance by default (`centers`), "published" gives the paper's; the squared
+distance, as re-implementations have it and the authors' script, in place of the paper's log cosh; of that script not
+the pairwise term it adds (weight 0.2), nor its weight of 0.05 on the quantisation, nor its hidden layers in the head.
+An image without a label has no center: multilabel_centers raises ValueError.
 """
 
 from __future__ import annotations

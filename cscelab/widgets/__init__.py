@@ -22,6 +22,7 @@ MODULES = {
     "TieShuffler": "ties",
     "tie_shuffler": "ties",
     "QueryBrowser": "browser",
+    "MethodComparer": "compare",
 }
 
 __all__ = ["attempt", "checked", "outputs_in", "redraw", "say", *MODULES]

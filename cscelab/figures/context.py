@@ -1,0 +1,82 @@
+"""What figures are drawn from: the finished runs of a profile, found by recipe, code length, seed and data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from cscelab.datasets import Splits
+from cscelab.experiment import Run
+from cscelab.methods.base import MethodConfig
+from cscelab.model.network import HashNetwork
+from cscelab.profiles import SINGLE, Profile, find_profile
+from cscelab.recipes import METHODS_BY_RECIPE, OWN_TRUNKS, TABLE1, recipe
+
+RunsByRow = dict[str, dict[int, list[Run]]]  # row -> bits -> one run a seed
+
+
+@dataclass(frozen=True)
+class Context:
+    """The finished runs of a profile, found by experiment."""
+
+    profile_name: str
+    runs: Mapping[str, Run]  # by hash
+    seeds: int | None = None  # of the tables; None for the profile's own
+
+    @property
+    def profile(self) -> Profile:
+        return seeded(self.profile_name, self.seeds)
+
+    @cached_property
+    def splits(self) -> Splits:
+        return self.whole.data()
+
+    @property
+    def whole(self) -> Run:
+        """CSCE-Net at the shortest gallery length, first seed: what Figs. 2 to 4 and 6 are drawn from."""
+        return self.run("csce", self.profile.gallery[0])
+
+    def run(self, name: str, bits: int, seed: int | None = None, on: str = SINGLE) -> Run:
+        seed = self.profile.seeds[0] if seed is None else seed
+        return self.runs[recipe(name, self.profile_name, bits, seed, on).hash]
+
+    def rows(self, table: Mapping[str, MethodConfig]) -> RunsByRow:
+        """Runs of a table: row -> bits -> one run a seed."""
+        return {row: self._seeds(recipe_of(method), self.profile.lengths) for row, method in table.items()}
+
+    def compared(self, on: str) -> RunsByRow:
+        """Runs of Table 1 on one of the profile's benchmarks; none in rows that the profile does not train."""
+        trained = compared_recipes(self.profile)
+        names = {row: recipe_of(method) for row, method in TABLE1.items()}
+        return {
+            row: self._seeds(name, self.profile.compared, on) if name in trained else {} for row, name in names.items()
+        }
+
+    def _seeds(self, name: str, lengths: Iterable[int], on: str = SINGLE) -> dict[int, list[Run]]:
+        return {bits: [self.run(name, bits, seed, on) for seed in self.profile.seeds] for bits in lengths}
+
+    @cached_property
+    def network(self) -> HashNetwork:
+        return self.whole.model().network
+
+
+def seeded(profile_name: str, seeds: int | None) -> Profile:
+    """The profile, with seeds 0 to seeds - 1 where a number is given. Raises ValueError for less than one."""
+    profile = find_profile(profile_name)
+    if seeds is None:
+        return profile
+    if seeds < 1:
+        raise ValueError(f"{seeds} seeds were asked for; give at least 1")
+    return replace(profile, seeds=tuple(range(seeds)))
+
+
+def compared_recipes(profile: Profile) -> list[str]:
+    """Recipes of Table 1 that the profile trains: where it downloads no weights, none with a trunk of its own."""
+    names = (recipe_of(method) for method in TABLE1.values())
+    return [name for name in names if profile.downloads or name not in OWN_TRUNKS]
+
+
+def recipe_of(method: MethodConfig) -> str:
+    """The recipe that holds exactly this method."""
+    return next(name for name, known in METHODS_BY_RECIPE.items() if known == method)
