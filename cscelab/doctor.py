@@ -18,7 +18,8 @@ from cscelab.shipped import ENCODER
 
 CORE = ("torch", "torchvision", "numpy", "pillow", "lightning", "safetensors", "numba", "tqdm", "filelock")
 WORKBENCH = (
-    "matplotlib", "seaborn", "pandas", "torchcam", "faiss-cpu", "scipy", "h5py", "tyro", "jupyterlab", "ipywidgets",
+    "matplotlib", "seaborn", "pandas", "torchcam", "faiss-cpu", "scipy", "h5py", "timm", "tyro", "jupyterlab",
+    "ipywidgets",
 )  # fmt: skip
 
 
@@ -68,8 +69,9 @@ def report() -> tuple[str, bool]:
     lines += [f"            photographs, decoded: {path.name}: {_size(path)}" for path in decoded]
     if not decoded:
         lines.append("            photographs: none decoded yet; any folder of class folders, --data folder:PATH")
-    lists = root / "imagenet100" / "train.txt"
-    lines.append("            ImageNet100: " + ("there" if lists.is_file() else "not there; see data/README.md"))
+    for title, name in {"ImageNet100": "imagenet100", "MS COCO": "coco", "NUS-WIDE": "nus-wide"}.items():
+        there = (root / name / "train.txt").is_file()
+        lines.append(f"            {title}: " + ("there" if there else "not there; see data/README.md"))
     lines.append(f"runs        {sum(1 for _ in stored_runs())} stored (`cscelab runs`)")
     weights = {"trunk": SHIPPED_TRUNK, "encoder": ENCODER}
     for name, path in weights.items():
@@ -78,9 +80,9 @@ def report() -> tuple[str, bool]:
             + (f"{path.name}, {path.stat().st_size / 1e6:.1f} MB" if path.exists() else "MISSING: reinstall cscelab")
         )
     hub = Path(torch.hub.get_dir()) / "checkpoints"
-    cached = [path.name for path in hub.glob("resnet*.pth")]
+    cached = [path.name for pattern in ("resnet*.pth", "vgg16*.pth", "vit_b_16*.pth") for path in hub.glob(pattern)]
     lines.append(
-        "ResNets     " + (", ".join(cached) if cached else "no ImageNet weights here; downloaded when first asked for")
+        "trunks      " + (", ".join(cached) if cached else "no ImageNet weights here; downloaded when first asked for")
     )
     free = shutil.disk_usage(next(p for p in (root, *root.parents) if p.exists())).free
     lines.append(f"disk        {free / 1e9:,.0f} GB free")

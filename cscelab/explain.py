@@ -40,7 +40,10 @@ def explained_layer(method: HashMethod, layer: str = "stage4") -> nn.Module:
     convolution block. Raises ValueError where the method has no such layer."""
     network = method.network
     if layer in ("stage3", "stage4"):
-        return getattr(network.backbone, layer)
+        stage = getattr(network.backbone, layer)
+        if stage is None:
+            raise ValueError(f"{network.config.backbone.name} has one scale and no {layer!r}; choose 'stage4'")
+        return stage
     if layer == "local" and hasattr(network, "local"):
         return network.local.context  # type: ignore[return-value]
     if layer == "local":

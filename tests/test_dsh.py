@@ -18,10 +18,10 @@ def alike(labels, i, j) -> bool:
 
 
 @pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])
-@pytest.mark.parametrize("margin", [None, 5.0])
+@pytest.mark.parametrize("margin", [2.0, 0.25])
 def test_the_loss_is_the_printed_one_pair_by_pair(labels, margin):
     method, values = made(DSHConfig(margin=margin, quantization_weight=0.3), labels=labels), drawn()
-    m = 2 * 16 if margin is None else margin
+    m = margin * 16
     pairs, gap = [], []
     for i in range(6):
         gap += [abs(abs(float(u)) - 1) for u in values[i]]
@@ -69,8 +69,8 @@ def test_an_image_with_itself_is_left_out():
 
 def test_the_margin_follows_the_code_length():
     assert [made(DSHConfig(), bits=bits).margin for bits in (12, 64)] == [24, 128]
-    assert made(DSHConfig(margin=7.0)).margin == 7
-    with pytest.raises(ValueError, match=r"margin is 0, expected a squared distance above 0; leave it None for 2 K"):
+    assert made(DSHConfig(margin=0.5), bits=24).margin == 12
+    with pytest.raises(ValueError, match="margin is 0, expected a multiple of K above 0; the paper has 2"):
         made(DSHConfig(margin=0))
 
 

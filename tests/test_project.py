@@ -83,7 +83,18 @@ def test_names_other_people_rely_on(module, names):
 
 def test_the_core_needs_no_workbench():
     """Below floor 6 the workbench's packages are imported where they are used, so that a bare GPU machine will do."""
-    banned = {"matplotlib", "pandas", "seaborn", "torchcam", "IPython", "ipywidgets", "tyro", "jupyterlab", "faiss"}
+    banned = {
+        "matplotlib",
+        "pandas",
+        "seaborn",
+        "torchcam",
+        "IPython",
+        "ipywidgets",
+        "tyro",
+        "jupyterlab",
+        "faiss",
+        "timm",
+    }
     shown = {"lab.py", "doctor.py", "course.py", "pages.py"}
     folders = {"cli", "figures", "widgets"}
     core = [

@@ -70,7 +70,8 @@ def train(
         database_images: images to search, for folder data.
         queries: images to search with, for folder data.
         epochs: in place of the profile's.
-        backbone: tiny, resnet18, resnet34, resnet50 or resnet101, in place of the profile's.
+        backbone: tiny, resnet18, resnet34, resnet50, resnet101, vgg16, gcvit_xxtiny or vit_b_16, in place of the
+            profile's.
         weights: default, none, or a .safetensors, .pth or .pt file.
         retrain: train even where a run is stored.
     """

@@ -30,9 +30,14 @@ STRUCTURE_WORDS = {
 def network_diagram(network: HashNetwork, image: np.ndarray | None = None) -> Figure:
     """Fig. 2 for this network: trunk, branches, AIE, hash and threshold layers, losses; absent parts are left out.
 
-    image: optional (H, W, 3) uint8, shown as the input. Raises ValueError for an image of another form.
+    image: optional (H, W, 3) uint8, shown as the input. Raises ValueError for an image of another form and for a trunk
+    of one scale, whose stages 3 and 4 cannot be drawn.
     """
     shapes, config = trace_shapes(network), network.config
+    if network.backbone.stage3 is None:
+        raise ValueError(
+            f"Fig. 2 shows a trunk's stages 3 and 4, but {config.backbone.name} has one scale; draw another backbone"
+        )
     has_local = hasattr(network, "local")
     canvas = Canvas(HEIGHT_TWO if has_local else HEIGHT_ONE)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cscelab.datasets.base import ImageSet
 from cscelab.dsf import sign
 from cscelab.model.backbone import BackboneConfig
-from cscelab.model.network import HashNetwork
+from cscelab.model.network import HashNetwork, Head, NetworkConfig
 
 
 class HashOutput(NamedTuple):
@@ -113,6 +113,14 @@ class HashMethod(nn.Module):
         """Numbers worth a column in the history, from a batch of validation images."""
         values = self(images).values
         return {"value_size": float(values.abs().mean())}
+
+
+def pooled_network(config: MethodConfig, bits: int, head: Head = nn.Linear, feature_norm: str = "none") -> HashNetwork:
+    """Trunk, pooled stage 4 (the class token of a transformer), and one layer to values: what most methods have."""
+    network = NetworkConfig(
+        config.backbone, config.image_size, structure="baseline", feature_norm=feature_norm, threshold_layer=False
+    )
+    return HashNetwork(network, bits, head)
 
 
 def check_terms(terms: object, where: str) -> None:

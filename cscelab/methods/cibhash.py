@@ -25,8 +25,7 @@ from torch import Tensor, nn
 
 from cscelab.datasets.views import colour_jitter, gaussian_blur, greyscale, random_resized_crop, some
 from cscelab.dsf import sign
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ class CIBHash(HashMethod):
         for name in ("jitter", "hue"):
             if getattr(config, name) < 0:
                 raise ValueError(f"{name} is {getattr(config, name)}; give 0 or more")
-        self.network = HashNetwork(
-            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False),
+        self.network = pooled_network(
+            config,
             bits,
             head=lambda n_features, bits: nn.Sequential(
                 nn.Linear(n_features, config.hidden), nn.ReLU(), nn.Linear(config.hidden, bits)

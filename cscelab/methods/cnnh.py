@@ -28,8 +28,7 @@ from torch import Tensor, nn
 from cscelab.datasets.base import ImageSet
 from cscelab.dsf import sign
 from cscelab.methods.banks import CodeBank
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 from cscelab.pairs import similarity
 
 
@@ -114,9 +113,7 @@ class CNNH(HashMethod):
             raise ValueError(f"sweeps is {config.sweeps}; give at least 1")
         if config.class_weight < 0:
             raise ValueError(f"class_weight is {config.class_weight}, expected 0 for CNNH or more for CNNH+")
-        self.network = HashNetwork(
-            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False), bits
-        )
+        self.network = pooled_network(config, bits)
         self.bank = CodeBank(bits)  # H
         hash_layer = self.network.hash_layer
         assert isinstance(hash_layer, nn.Linear)

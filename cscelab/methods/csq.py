@@ -20,8 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cscelab.centers import hash_centers, multilabel_centers
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,7 @@ class CSQ(HashMethod):
 
     def __init__(self, config: CSQConfig, n_classes: int, bits: int):
         super().__init__(config, n_classes, bits)
-        self.network = HashNetwork(
-            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False), bits
-        )
+        self.network = pooled_network(config, bits)
         self.register_buffer("centers", hash_centers(n_classes, bits, config.centers))
 
     def losses(

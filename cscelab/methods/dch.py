@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from cscelab.cauchy import cauchy_pair_loss, cauchy_quantization
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 from cscelab.pairs import different_images, similarity
 
 ACTIVATIONS = ("tanh", "none")
@@ -58,11 +57,7 @@ class DCH(HashMethod):
             raise ValueError(f"gamma is {config.gamma}, expected a number of bits above 0; the paper has 20")
         if config.activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {config.activation!r}; choose from {ACTIVATIONS}")
-        self.network = HashNetwork(
-            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False),
-            bits,
-            head=tanh_layer if config.activation == "tanh" else nn.Linear,
-        )
+        self.network = pooled_network(config, bits, head=tanh_layer if config.activation == "tanh" else nn.Linear)
 
     def losses(
         self,

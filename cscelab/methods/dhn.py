@@ -15,7 +15,8 @@ github.com/swuxyj/DeepHash-pytorch compares with a bank, as DPSH does, without t
 
 Ours: features are normalised over the batch (`feature_norm="none"` for the original). Pooled features are all
 positive, so every pair starts out alike, most are not, and the network first learns to put out nothing.
-FIGURES_DHN
+Evidence, validation mAP (quick, 32 bits, seed 0): .42 without norm and tanh, .68 with both (twice LSH is .69); .69 on
+scenes. In a screening of two epochs on a half frozen trunk, tanh alone was worth .04, `balanced=True` .01 more.
 """
 
 from __future__ import annotations

@@ -26,8 +26,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 from cscelab.pairs import different_images, similarity
 
 GRADIENTS = ("straight_through", "zero")
@@ -111,10 +110,8 @@ class DNNH(HashMethod):
         for name in ("slice_width", "anchors"):
             if getattr(config, name) < 1:
                 raise ValueError(f"{name} is {getattr(config, name)}; give at least 1")
-        self.network = HashNetwork(
-            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False),
-            bits,
-            head=lambda n_features, bits: DivideAndEncode(n_features, bits, config.slice_width),
+        self.network = pooled_network(
+            config, bits, lambda n_features, bits: DivideAndEncode(n_features, bits, config.slice_width)
         )
 
     def losses(

@@ -19,8 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cscelab.dsf import sign
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 
 MULTILABEL = ("softmax", "bce")
 
@@ -74,9 +73,7 @@ class GreedyHash(HashMethod):
 
     def __init__(self, config: GreedyHashConfig, n_classes: int, bits: int):
         super().__init__(config, n_classes, bits)
-        self.network = HashNetwork(
-            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False), bits
-        )
+        self.network = pooled_network(config, bits)
         self.classifier = nn.Linear(bits, n_classes, bias=False)
 
     def losses(

@@ -14,7 +14,9 @@ The paper trains stages 1 = beta_0 < ... < beta_m, each to convergence; that has
 Departures: weights are those of the batch, not of the whole training set; pairs lie within one batch, without those of
 an image with itself, where the released code draws two; its PyTorch version leaves the weights at 1
 (`weighted=False`). Ours: features are normalised over the batch (`feature_norm="none"` for the original), as in DHN.
-FIGURES_HASHNET
+Evidence, validation mAP (quick, 32 bits, seed 0): .54 without the norm and with alpha = 0.1, .63 as it is; .68 on
+scenes. Single-label it stays below twice LSH (.69). In a screening of two epochs on a half frozen trunk (.56):
+alpha = 0.1 .49; a kappa that ends at 3 .57, and with that the learning rate halved .53 or doubled .55.
 """
 
 from __future__ import annotations

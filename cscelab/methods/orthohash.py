@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from cscelab.centers import hash_centers
 from cscelab.losses import cosines, margin_loss
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 
 START_STD = 0.01  # of the hash layer's weights; batch normalisation makes the values' size independent of it
 
@@ -55,11 +54,7 @@ class OrthoHash(HashMethod):
 
     def __init__(self, config: OrthoHashConfig, n_classes: int, bits: int):
         super().__init__(config, n_classes, bits)
-        self.network = HashNetwork(
-            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False),
-            bits,
-            head=balanced_head,
-        )
+        self.network = pooled_network(config, bits, head=balanced_head)
         self.register_buffer("centers", hash_centers(n_classes, bits, config.centers))
 
     def losses(

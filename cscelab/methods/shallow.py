@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import encoding_loader
-from cscelab.methods.base import HashMethod, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, MethodConfig, pooled_network
 
 
 class CentredProjection(nn.Module):
@@ -41,11 +40,7 @@ class Shallow(HashMethod):
 
     def __init__(self, config: MethodConfig, n_classes: int, bits: int):
         super().__init__(config, n_classes, bits)
-        self.network = HashNetwork(
-            NetworkConfig(config.backbone, config.image_size, structure="baseline", threshold_layer=False),
-            bits,
-            head=CentredProjection,
-        )
+        self.network = pooled_network(config, bits, head=CentredProjection)
 
     @property
     def hash_layer(self) -> CentredProjection:

@@ -7,7 +7,8 @@ group's share of the other bits. Loss: the Cauchy loss of pairs and 0.1 of its q
 the pairs of a batch; images are alike where they share a label, so multi-label needs nothing more.
 
 Ours, where the spec is silent: four groups, dealt in turn (token i to group i mod 4), so that each sees the whole
-image wherever the target stands; the shared layer stands behind the trunk's last layer.
+image wherever the target stands; the shared layer stands behind the trunk's last layer; gamma = 20 bits, DCH's. By
+validation mAP on quick Aviary at 32 bits, one seed: gamma 5 .553, 20 .696, 40 .692; new parts half as fast .670.
 Departure: on a trunk of convolutions the places of stage 4 become tokens as in the hybrid of Dosovitskiy et al. (ICLR
 2021, Sec. 3.1): a linear projection, a class token, position embeddings, and a transformer encoder of its own.
 """
