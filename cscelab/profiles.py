@@ -37,7 +37,6 @@ class Profile:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     map_at: int | None = None
     smoke: bool = False
-    adjusted: bool = True  # whether methods' own settings of training are taken over
     downloads: bool = False  # whether rows on trunks of their own, whose weights are a download, are trained
 
     @property
@@ -99,7 +98,6 @@ PROFILES: dict[str, Profile] = {
         },
         backbone=BackboneConfig("resnet50"),
         map_at=1000,
-        adjusted=False,
         downloads=True,
     ),
     "smoke": replace(

@@ -117,9 +117,8 @@ def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0, on:
     where = chosen.benchmarks[on]
     if name not in OWN_TRUNKS:
         method = replace(method, backbone=chosen.backbone)
-    training = replace(chosen.training, **(method.training if chosen.adjusted else {}))
     whole = f"{name}/{bits}" if on == SINGLE else f"{on}/{name}/{bits}"
-    return Experiment(whole, where.data, method, bits, training, where.map_at, seed, chosen.smoke)
+    return Experiment(whole, where.data, method, bits, chosen.training, where.map_at, seed, chosen.smoke)
 
 
 def study(profile: str = "quick", seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, list[Experiment]]:

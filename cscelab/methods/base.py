@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,16 +25,11 @@ class HashOutput(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """What every method can be told; a method's own config sits beside its class.
-
-    training: settings of `train.Training` that the method needs whatever the data, with the reason in its file's
-    header; recipes take them over, but for the profile that keeps to the papers' common schedule.
-    """
+    """What every method can be told; a method's own config sits beside its class."""
 
     name: ClassVar[str]
     title: ClassVar[str]  # as tables and figures write it
     paper: ClassVar[str]
-    training: ClassVar[Mapping[str, Any]] = {}
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     image_size: int = 112  # side of the images in pixels; `run` sets it to the data's

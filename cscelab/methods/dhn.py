@@ -29,8 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 from cscelab.pairs import class_balance, different_images, pair_likelihood, similarity
 
 PRIORS = ("logcosh", "l1", "l2")
@@ -90,16 +89,7 @@ class DHN(HashMethod):
 
     def __init__(self, config: DHNConfig, n_classes: int, bits: int):
         super().__init__(config, n_classes, bits)
-        self.network = HashNetwork(
-            NetworkConfig(
-                config.backbone,
-                config.image_size,
-                structure="baseline",
-                feature_norm=config.feature_norm,
-                threshold_layer=False,
-            ),
-            bits,
-        )
+        self.network = pooled_network(config, bits, feature_norm=config.feature_norm)
 
     def losses(
         self,

@@ -27,8 +27,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
-from cscelab.model.network import HashNetwork, NetworkConfig
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 from cscelab.pairs import class_balance, different_images, pair_likelihood, similarity
 
 SCHEDULES = ("released", "geometric", "none")
@@ -108,16 +107,7 @@ class HashNet(HashMethod):
 
     def __init__(self, config: HashNetConfig, n_classes: int, bits: int):
         super().__init__(config, n_classes, bits)
-        self.network = HashNetwork(
-            NetworkConfig(
-                config.backbone,
-                config.image_size,
-                structure="baseline",
-                feature_norm=config.feature_norm,
-                threshold_layer=False,
-            ),
-            bits,
-        )
+        self.network = pooled_network(config, bits, feature_norm=config.feature_norm)
         self.kappa = 1.0  # of the epoch alone: a training that goes on finds it without having stored it
         self.alpha = 10 / bits if config.inner_scale is None else config.inner_scale
 
