@@ -31,7 +31,8 @@ LOOKS: dict[str, dict[str, Any]] = {
 def pair_costs(bits: int = 32) -> dict[str, np.ndarray]:
     """Loss -> (2, K + 1): of an alike (row 0) and an unlike pair (row 1) of codes that differ in 0, 1, ..., K bits.
 
-    Each by its method's own function and defaults, DSH with the paper's margin of 2 K, on codes of -1 and +1, the two images being the whole batch.
+    Each by its method's own function and defaults, DSH with the paper's margin of 2 K, on codes of -1 and +1, the two
+    images being the whole batch.
     Raises ValueError for less than one bit.
     """
     if bits < 1:
