@@ -1,5 +1,6 @@
 """The Cauchy losses (Cao et al., DCH, CVPR 2018): a pair is alike with probability gamma / (gamma + distance).
 
+Equations are numbered as github.com/swuxyj/DeepHash-pytorch quotes the paper.
 Distance is the Hamming distance in bits, continued to any values: K / 2 (1 - cosine) (DCH Eq. 6). gamma is the distance
 in bits at which a pair is as likely alike as not. Unlike a logistic curve it falls steeply from distance 0 on, so that
 similar images gather in a small Hamming ball. Shapes: B images, K bits.
@@ -15,10 +16,10 @@ from cscelab.pairs import class_balance, cosine_distance
 CLOSEST = 0.01
 
 
-def cauchy_pair_loss(values: Tensor, similar: Tensor, gamma: float, counted: Tensor | None = None) -> Tensor:
+def cauchy_pair_loss(values: Tensor, similar: Tensor, gamma: float, counted: Tensor) -> Tensor:
     """Mean over pairs of w [s log(d / gamma) + log(1 + gamma / d)] (DCH Eq. 8): a scalar.
 
-    values (B, K); similar (B, B): s, 1 or 0; counted: bool (B, B), the pairs that take part, all by default. The
+    values (B, K); similar (B, B): s, 1 or 0; counted: bool (B, B), the pairs that take part. The
     weights w give similar and other pairs the same share (Eq. 2, `pairs.class_balance`). Written as log(1 + d / gamma)
     for similar pairs and log(1 + gamma / d) for others: the same, and finite where values coincide. 0 without a pair.
     Raises ValueError where gamma is not above 0 or the shapes differ.
@@ -29,7 +30,6 @@ def cauchy_pair_loss(values: Tensor, similar: Tensor, gamma: float, counted: Ten
             f"similar {tuple(similar.shape)} does not match values {tuple(values.shape)}; give one row and one column "
             "per image"
         )
-    counted = torch.ones_like(similar, dtype=torch.bool) if counted is None else counted
     distance = cosine_distance(values, values).clamp_min(0)  # rounding may leave a little less than 0
     cost = torch.where(similar > 0, torch.log1p(distance / gamma), torch.log1p(gamma / (distance + CLOSEST)))
     return (class_balance(similar, counted) * cost).sum() / counted.sum().clamp_min(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from cscelab.train import Training
 
 @dataclass(frozen=True)
 class Experiment:
-    """One training and its evaluation. Two experiments that differ in anything but the name's spelling differ in hash.
+    """One training and its evaluation. Two experiments that differ in any setting but the name differ in hash.
 
     map_at: k of mAP@k, None for the whole database.
     """
@@ -57,11 +58,14 @@ class Experiment:
             raise ValueError(f"{self.bits} bits were asked for; give at least 1")
         if self.map_at is not None and self.map_at < 1:
             raise ValueError(f"map_at is {self.map_at}; give at least 1, or None for the whole database")
+        if isinstance(self.method, type):
+            raise ValueError(f"method is the class {self.method.__name__}; give a config, as {self.method.__name__}()")
         kind, name = type(self.method), getattr(self.method, "name", None)
         if not isinstance(name, str):
             raise ValueError(f'{kind.__name__} has no name; give it one, as name = "mine" in its class')
         if (taken := METHODS.get(name, kind)) is not kind:
             raise ValueError(f"{kind.__name__} has the name {name!r} of {taken.__name__}; give it a name of its own")
+        code_of(kind)  # a file is read now, close to its import: it may be edited before the first run
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -71,9 +75,14 @@ class Experiment:
 
     @property
     def hash(self) -> str:
-        """Eight hex digits of everything that can change a result: all settings but the name, the images and the
-        trunk's weights as they are on disk. Where the images lie does not matter."""
-        plain = self.to_dict() | {"fingerprint": self.fingerprint}
+        """Eight hex digits of what makes a result: all settings but the name, the images and the trunk's weights as
+        they are on disk, the code of a method from elsewhere. Where the images lie does not matter, nor which version
+        of cscelab trains: metrics.json notes that ("version", and "code" of the method's file)."""
+        return self.hash_with(self.fingerprint)
+
+    def hash_with(self, fingerprint: Mapping[str, str]) -> str:
+        """The hash it has with these images, weights and code, as of a stored run."""
+        plain = self.to_dict() | {"fingerprint": dict(fingerprint)}
         del plain["name"]
         for place in ("path", "root", "train", "query", "database"):
             if isinstance(plain["data"].get(place), str):

@@ -21,6 +21,12 @@ def sign(values: Tensor) -> Tensor:
     return (values > 0).to(values.dtype) * 2 - 1
 
 
+def straight_through(values: Tensor, carrier: Tensor) -> Tensor:
+    """The exact sign of values forward, the gradient of `carrier` backward; any shape, the same for both."""
+    # The two equal values must cancel before the sign is added: carrier + (sign - carrier) would round.
+    return sign(values).detach() + (carrier - carrier.detach())
+
+
 def band(values: Tensor, threshold: Tensor | float, interval: str = "closed") -> Tensor:
     """Bool mask (B, K) of the unsure values: |value| <= threshold ("closed", Eq. 6) or < threshold ("open").
 

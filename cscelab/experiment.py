@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from cscelab import __version__
 from cscelab.codes import unpack
 from cscelab.datasets import data_fingerprint, load_data
 from cscelab.datasets.base import Splits
@@ -31,6 +32,7 @@ from cscelab.description import Experiment
 from cscelab.encode import Encoded, best_device, encode
 from cscelab.evaluate import Report, evaluate
 from cscelab.methods import HashMethod, build
+from cscelab.owncode import digest_of
 from cscelab.paths import data_root, make_folder
 from cscelab.seeding import seeded
 from cscelab.train import BEST, LAST, finished_epochs, fit, quiet_lightning, weights_of
@@ -130,14 +132,25 @@ def find_run(experiment: Experiment, root: Path | None = None) -> Run | None:
 
 
 def stored_runs(root: Path | None = None) -> Iterator[Run]:
-    """Every complete run, by name."""
+    """Every complete run whose settings are all known here, by name."""
     for path in sorted(runs_folder(root).glob("*/experiment.json")):
         try:
             experiment = Experiment.from_dict(json.loads(path.read_text()))
         except (KeyError, TypeError, ValueError):
             continue  # written by another version: listed nowhere, removed only by `cscelab runs prune`
-        if all((path.parent / name).is_file() for name in FILES):
-            yield Run(experiment, path.parent)
+        found = Run(experiment, path.parent)
+        if all((path.parent / name).is_file() for name in FILES) and _has_its_settings(found):
+            yield found
+
+
+def _has_its_settings(run: Run) -> bool:
+    """False where this version reads other settings out of experiment.json than were trained, as defaults of fields
+    that there were not yet. Images and weights that have changed since are none of the settings."""
+    try:
+        fingerprint = run.metrics["fingerprint"]
+    except (KeyError, ValueError):
+        return True  # nothing to tell it by; who reads the metrics gets a sentence
+    return "weights" not in fingerprint or run.folder.name.endswith(f"-{run.experiment.hash_with(fingerprint)}")
 
 
 def run(
@@ -200,6 +213,8 @@ def _run(
     quiet_lightning()
     with _threads(experiment.training.threads):
         started = time.perf_counter()
+        # Now, as trained: images and files may change in the meantime.
+        fingerprint, code = experiment.fingerprint, digest_of(type(experiment.method))
         splits = load_data(experiment.data, root, progress)
         method = fresh_method(experiment, splits.n_classes)
         history = fit(method, splits, experiment.training, partial, experiment.seed, progress, watch)
@@ -209,14 +224,16 @@ def _run(
         encoded = time.perf_counter()
         metrics = measure(experiment, query, database) | {
             "n_classes": splits.n_classes,
-            "fingerprint": experiment.fingerprint,
+            "fingerprint": fingerprint,
+            "version": __version__,
+            "code": code,
             "best_epoch": max(history, key=lambda row: row["validation_map"])["epoch"],
             "validation_map": max(row["validation_map"] for row in history),
             "seconds": {"train": trained - started, "encode": encoded - trained},
             "machine": {"torch": torch.__version__, "python": platform.python_version(), "cpu": platform.machine()},
         }
     _write(partial, experiment, metrics, history, query, database, method)
-    for earlier in runs_with_hash(folder.parent, experiment.hash):
+    for earlier in runs_with_hash(folder.parent, experiment.hash_with(fingerprint)):
         shutil.rmtree(earlier)
     os.replace(partial, folder)
     for leftover in (BEST, LAST):  # only now: what interrupts this loses nothing

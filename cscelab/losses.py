@@ -11,6 +11,7 @@ from torch import Tensor
 
 FORMS = ("l2", "l1", "cosine")
 REDUCTIONS = ("mean", "sum")
+MULTILABEL = ("softmax", "bce")
 
 POLE = 1e-6  # cosines are kept this far from +-1 before arccos, whose slope is infinite there
 
@@ -123,6 +124,33 @@ def quantization_loss(values: Tensor, codes: Tensor, form: str = "l2", reduction
     else:
         raise ValueError(f"unknown form {form!r}; choose from {list(FORMS)}")
     return gap.mean() if reduction == "mean" else gap.sum(dim=1).mean()
+
+
+def distance_to_one(values: Tensor, form: str = "l1") -> Tensor:
+    """How far the sizes of values (B, K) are from 1, mean over bits and batch: ||u| - 1| (DSH), or its square ("l2").
+
+    The same as `quantization_loss` against the values' own signs. Raises ValueError for another form.
+    """
+    away = values.abs() - 1
+    if form not in ("l1", "l2"):
+        raise ValueError(f"unknown form {form!r}; choose from ['l2', 'l1']")
+    return away.abs().mean() if form == "l1" else away.square().mean()
+
+
+def classification_loss(logits: Tensor, labels: Tensor, multilabel: str = "softmax") -> Tensor:
+    """Cross-entropy of logits (B, C) against class ids (B,) or multi-hot labels (B, C).
+
+    multilabel: "softmax" against labels / labels.sum, an image without a label adding 0; "bce" the mean over images
+    and classes of the binary cross-entropy. Raises ValueError for another one.
+    """
+    if multilabel not in MULTILABEL:
+        raise ValueError(f"unknown multilabel {multilabel!r}; choose from {MULTILABEL}")
+    if labels.ndim == 1:
+        return F.cross_entropy(logits, labels)
+    present = labels.to(logits)
+    if multilabel == "bce":
+        return F.binary_cross_entropy_with_logits(logits, present)
+    return F.cross_entropy(logits, F.normalize(present, p=1, dim=1))
 
 
 def balance_loss(codes: Tensor, per: str = "image") -> Tensor:

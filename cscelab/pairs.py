@@ -37,12 +37,11 @@ def pair_likelihood(theta: Tensor, similar: Tensor) -> Tensor:
     return F.softplus(theta) - similar * theta
 
 
-def class_balance(similar: Tensor, counted: Tensor | None = None) -> Tensor:
-    """Weights (A, B): |S| / |S_1| for similar pairs and |S| / |S_0| for the others (HashNet Eq. 2, DCH Eq. 7).
+def class_balance(similar: Tensor, counted: Tensor) -> Tensor:
+    """Weights (A, B): |S| / |S_1| for similar pairs and |S| / |S_0| for the others (HashNet; DCH Eq. 2).
 
-    counted: bool (A, B), the pairs that take part; all by default. A kind of pair that does not occur has weight 0.
+    counted: bool (A, B), the pairs that take part. A kind of pair that does not occur has weight 0.
     """
-    counted = torch.ones_like(similar, dtype=torch.bool) if counted is None else counted
     everything = counted.sum()
     alike = (similar * counted).sum()
     weights = torch.where(similar > 0, everything / alike.clamp_min(1), everything / (everything - alike).clamp_min(1))
@@ -50,5 +49,5 @@ def class_balance(similar: Tensor, counted: Tensor | None = None) -> Tensor:
 
 
 def cosine_distance(values: Tensor, others: Tensor) -> Tensor:
-    """K / 2 (1 - cos), (A, B): Hamming distance of codes, continued to any values (DCH Eq. 8). values (A, K)."""
+    """K / 2 (1 - cos), (A, B): Hamming distance of codes, continued to any values (DCH Eq. 6). values (A, K)."""
     return values.shape[1] / 2 * (1 - F.normalize(values) @ F.normalize(others).T)

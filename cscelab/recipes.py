@@ -180,7 +180,8 @@ def photographs(
 
 
 def describe() -> dict[str, str]:
-    """Recipe -> the settings in which it differs from its method's defaults; a trunk of its own is in the title."""
+    """Recipe -> the settings in which it differs from its method's defaults; a trunk of its own is in the title, and
+    with it the profile that has images of the size it is made for."""
     texts = {}
     for name, method in METHODS_BY_RECIPE.items():
         plain = replace(type(method)(), backbone=method.backbone)
@@ -188,7 +189,8 @@ def describe() -> dict[str, str]:
             f.name: getattr(method, f.name) for f in fields(method) if getattr(method, f.name) != getattr(plain, f.name)
         }
         settings = ", ".join(f"{key}={value}" for key, value in changed.items())
-        texts[name] = f"{titled(method)} ({method.paper})" + (f": {settings}" if settings else "")
+        profile = "; --profile paper" if name in OWN_TRUNKS else ""
+        texts[name] = f"{titled(method)} ({method.paper}{profile})" + (f": {settings}" if settings else "")
     return texts
 
 

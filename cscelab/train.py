@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from cscelab.datasets.base import Splits
 from cscelab.datasets.loader import Batch, Batches, augment, training_loader
-from cscelab.encode import encode
+from cscelab.encode import best_device, encode
 from cscelab.evaluate import mean_average_precision
 from cscelab.methods.base import HashMethod, check_terms
 from cscelab.watch import TellWatch, Watch
@@ -107,7 +107,13 @@ class LightningHash(L.LightningModule):
         ]
         if method.views > 1:
             labels, ids = torch.cat([labels] * method.views), torch.cat([ids] * method.views)
-        terms = method.losses(method(torch.cat(views)), labels, generator, ids)
+        output = method(torch.cat(views))
+        if output.values.shape[1:] != (method.bits,):
+            raise ValueError(
+                f"{type(method).__name__} gave values {tuple(output.values.shape)}, but {method.bits} bits were asked "
+                "for; give its head as many outputs"
+            )
+        terms = method.losses(output, labels, generator, ids)
         check_terms(terms, f"{type(method).__name__}.losses")
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
@@ -151,16 +157,15 @@ class ValidateAndKeepBest(Callback):
         self.splits, self.folder = splits, folder
         self.history: list[dict[str, float]] = []
         self.best = -math.inf
-        self.started = self.started_cpu = 0.0
+        self.started = 0.0
         self.n_diagnosed = min(n_diagnosed, len(splits.validation))
-        self.preparation = 0.0  # CPU seconds of the method's own start, before the first epoch
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.started, self.started_cpu = time.perf_counter(), time.process_time()
+        self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, LightningHash)
-        took = {"seconds": time.perf_counter() - self.started, "cpu_seconds": time.process_time() - self.started_cpu}
+        took = {"seconds": time.perf_counter() - self.started}
         self.record(module.method, module.current_epoch + 1, took | module.epoch_means())
         module.log("validation_map", self.history[-1]["validation_map"], prog_bar=True, sync_dist=False)
 
@@ -179,8 +184,7 @@ class ValidateAndKeepBest(Callback):
         method.eval()
         diagnostics = method.diagnostics(images.to(next(method.parameters()).device))
         method.train()
-        start = {} if self.history else {"preparation_cpu_seconds": self.preparation}
-        self.history.append({"epoch": float(epoch), "validation_map": precision} | numbers | start | diagnostics)
+        self.history.append({"epoch": float(epoch), "validation_map": precision} | numbers | diagnostics)
         if precision > self.best:
             self.best = precision
             temporary = self.folder / (BEST + ".tmp")
@@ -226,18 +230,23 @@ def fit(
     folder keeps best.safetensors and last.ckpt; where a last.ckpt lies there, training goes on from it, so that an
     interrupted call loses at most an epoch. A method that is fitted before the first epoch and has nothing to train
     gets one row, and no epoch. watch: called with a `watch.Progress` after every step and every epoch,
-    in this thread; it changes no number. Raises NotFiniteLossError where the loss is NaN or infinite, TrainingStopped
-    where the watch does, and KeyboardInterrupt on Ctrl-C.
+    in this thread; it changes no number. Raises ValueError where batches of one image meet batch normalisation of
+    features, NotFiniteLossError where the loss is NaN or infinite, TrainingStopped where the watch does, and
+    KeyboardInterrupt on Ctrl-C.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keep_best = ValidateAndKeepBest(splits, folder)
     tell = [TellWatch(watch, lambda: keep_best.history)] if watch else []
     method.to(memory_format=torch.channels_last)  # how the images come; a fifth faster on a CPU
-    started = time.process_time()
-    method.train().start_training(splits.train, torch.Generator().manual_seed(seed))
-    keep_best.preparation = time.process_time() - started
-    if not any(parameter.requires_grad for parameter in method.parameters()):
-        keep_best.record(method, 0, {"seconds": 0.0, "cpu_seconds": 0.0})
+    method.train()
+    learns = any(parameter.requires_grad for parameter in method.parameters())
+    if learns:
+        _check_batches(method, len(splits.train), training.batch_size)
+    else:
+        method.to(best_device())  # Lightning moves what learns
+    method.start_training(splits.train, torch.Generator().manual_seed(seed))
+    if not learns:
+        keep_best.record(method, 0, {"seconds": 0.0})
         method.eval()
         return keep_best.history
     module = LightningHash(method, training, seed)
@@ -279,13 +288,25 @@ def fit(
                 if (folder / BEST).exists()
                 else "no epoch was finished"
             )
-            raise NotFiniteLossError(f"{error}; {kept}; lower the learning rate (lr {training.lr})") from None
+            raise NotFiniteLossError(
+                f"{error}; {kept}; lower the learning rate (lr {training.lr}), or look for a logarithm of 0 or an "
+                "infinity in the term that is not finite"
+            ) from None
         finally:
             if in_main:
                 signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves Ctrl-C ignored
     method.load_state_dict(load_file(folder / BEST))
     method.eval()
     return keep_best.history
+
+
+def _check_batches(method: HashMethod, n_images: int, batch_size: int) -> None:
+    rows = min(n_images, batch_size) * method.views
+    if rows < 2 and any(isinstance(module, nn.BatchNorm1d) for module in method.modules()):
+        raise ValueError(
+            f"{type(method).__name__} normalises features over the batch, but a batch has {rows} image; give a batch "
+            "size and a training split of at least 2"
+        )
 
 
 def quiet_lightning() -> None:

@@ -132,6 +132,35 @@ def test_vgg16_at_112_px_is_too_small_for_the_windows():
         HashNetwork(NetworkConfig(BackboneConfig("vgg16", "none"), 112), 16)
 
 
+def test_images_that_do_not_suit_are_told_before_weights_are_fetched(monkeypatch):
+    monkeypatch.setattr("cscelab.model.backbone._download", lambda name: pytest.fail("downloaded"))
+    with pytest.raises(ValueError, match="stage 4 is 3 x 3 but the largest window is 4 x 4"):
+        HashNetwork(NetworkConfig(BackboneConfig("vgg16"), 112), 16)
+
+
+def test_fetching_weights_draws_nothing_and_gives_them_to_the_trunk(monkeypatch):
+    """So that the layers behind a trunk start alike from published weights and from the same in a file."""
+    trained = fresh("gcvit_xxtiny", 32)
+    torch.manual_seed(3)
+    torch.nn.init.normal_(trained.stage4.downsample.reduction.weight)
+
+    def fetch(name: str) -> dict[str, torch.Tensor]:
+        torch.rand(5)  # as timm does
+        return trained.state_dict()
+
+    monkeypatch.setattr("cscelab.model.backbone._download", fetch)
+    layers = []
+    for weights in ("default", "none"):
+        torch.manual_seed(1)
+        network = HashNetwork(NetworkConfig(BackboneConfig("gcvit_xxtiny", weights), 32, "baseline"), 16)
+        layers.append(network.hash_layer.weight)
+        same = all(
+            torch.equal(value, trained.state_dict()[key]) for key, value in network.backbone.state_dict().items()
+        )
+        assert same == (weights == "default")
+    assert torch.equal(*layers)
+
+
 @pytest.mark.parametrize("name", ["vgg16", "gcvit_xxtiny"])
 def test_csce_net_learns_on_two_scales(name):
     torch.manual_seed(0)

@@ -6,13 +6,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from small_training import IDS, LABELS, train_set
+from small_training import IDS, LABELS, train_set, trained
 
-from cscelab.datasets.base import Splits
 from cscelab.methods.banks import CodeBank
 from cscelab.methods.csq import CSQ, CSQConfig
-from cscelab.train import Training, fit, kept_between_steps
-from cscelab.watch import TrainingStopped
+from cscelab.train import kept_between_steps
 
 
 def test_rows_are_found_by_id_in_any_order_of_the_data():
@@ -77,28 +75,11 @@ class Banked(CSQ):
         return super().losses(output, labels) | {"pull": pull}
 
 
-def trained(folder, splits, stop_after: int | None = None):
-    def watch(progress):
-        if stop_after and len(progress.history) == stop_after:
-            raise TrainingStopped
-
-    torch.manual_seed(0)
-    method = BankedConfig().build(5, 8)
-    if stop_after:
-        with pytest.raises(TrainingStopped):
-            fit(method, splits, Training(epochs=2, batch_size=2), folder, progress=False, watch=watch)
-    else:
-        fit(method, splits, Training(epochs=2, batch_size=2), folder, progress=False)
-    return method
-
-
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path):
-    train = train_set()
-    splits = Splits(train, train, train, train, tuple("abcde"))
-    whole = trained(tmp_path / "whole", splits)
-    stopped = trained(tmp_path / "halves", splits, stop_after=1)
+    whole, _ = trained(BankedConfig(), tmp_path / "whole")
+    stopped, _ = trained(BankedConfig(), tmp_path / "halves", stop_after=1)
     assert float(stopped.bank.rows.abs().sum()) > 0
-    resumed = trained(tmp_path / "halves", splits)
+    resumed, _ = trained(BankedConfig(), tmp_path / "halves")
     assert torch.equal(resumed.bank.ids, whole.bank.ids)
     assert torch.equal(resumed.bank.rows, whole.bank.rows)
     assert not torch.equal(resumed.bank.rows, stopped.bank.rows)

@@ -1,15 +1,17 @@
 """CIBHash: its two terms against naive loops, the straight-through sign, views of an image, a trunk that stays."""
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
-from small_training import IMAGES, LABELS, MULTI, made, step
+from small_training import IDS, IMAGES, LABELS, MULTI, made, step, trained
 
-from cscelab.dsf import sign
+from cscelab.dsf import sign, straight_through
 from cscelab.explain import code_cams
 from cscelab.methods import HashOutput
-from cscelab.methods.cibhash import CIBHashConfig, contrast, divergence, straight_through
+from cscelab.methods.cibhash import CIBHash, CIBHashConfig, contrast, divergence
 
 RELEASED = CIBHashConfig(smallest_crop=0.5, jitter=0.4, hue=0.1, grey=0.2, blur=0.5)
 
@@ -63,7 +65,7 @@ def test_divergence_is_a_loop_over_bits_and_none_of_equals():
 
 def test_the_sign_passes_the_gradient_of_the_probability():
     inputs = values().requires_grad_()
-    codes = straight_through(inputs)
+    codes = straight_through(inputs, inputs.sigmoid())
     assert torch.equal(codes.detach(), sign(inputs.detach()))
     codes.sum().backward()
     p = inputs.detach().sigmoid()
@@ -128,6 +130,45 @@ def test_maps_explain_codes_of_a_frozen_trunk():
     assert not torch.equal(cams[0], cams[1])
     assert (code_cams(method, IMAGES).flatten(1).amax(dim=1) > 0.5).any()
     assert all(parameter.grad is None for parameter in method.network.backbone.parameters())
+
+
+@dataclass(frozen=True)
+class RecordingConfig(CIBHashConfig):
+    name: ClassVar[str] = "recording"
+
+    def build(self, n_classes: int, bits: int) -> "Recording":
+        return Recording(self, n_classes, bits)
+
+
+class Recording(CIBHash):
+    """CIBHash that keeps what each step of a training gives it."""
+
+    def __init__(self, config: CIBHashConfig, n_classes: int, bits: int):
+        super().__init__(config, n_classes, bits)
+        self.heard = []
+
+    def forward(self, images):
+        self.images = images
+        return super().forward(images)
+
+    def losses(self, output, labels, generator=None, ids=None):
+        self.heard.append((self.images, labels, ids))
+        return super().losses(output, labels, generator, ids)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_training_gives_two_different_views_of_each_image(tmp_path, precision):
+    config = RecordingConfig(smallest_crop=0.5, jitter=0.4, hue=0.1, grey=0.2, blur=0.5)
+    method, history = trained(config, tmp_path, precision=precision, batch_size=3)
+    assert len(history) == 2
+    assert len(method.heard) == 4
+    for images, labels, ids in method.heard:
+        assert len(images) == len(labels) == len(ids) == 6
+        assert torch.equal(ids[:3], ids[3:])
+        assert [LABELS[image == IDS].item() for image in ids] == labels.tolist()
+        first, second = images.chunk(2)
+        assert (first != second).flatten(1).any(dim=1).all()
+    assert torch.cat([ids[:3] for _, _, ids in method.heard[:2]]).sort().values.tolist() == IDS.sort().values.tolist()
 
 
 @pytest.mark.parametrize(

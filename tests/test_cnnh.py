@@ -6,15 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from small_training import IDS, IMAGES, LABELS, MULTI, made, step, train_set
+from small_training import IDS, IMAGES, LABELS, MULTI, made, step, train_set, trained
 
-from cscelab.datasets.base import Splits
 from cscelab.dsf import sign
+from cscelab.losses import classification_loss
 from cscelab.methods import HashOutput
-from cscelab.methods.cnnh import CNNH, CNNHConfig, class_loss, learn_codes
+from cscelab.methods.cnnh import CNNHConfig, learn_codes
 from cscelab.pairs import similarity
-from cscelab.train import Training, fit
-from cscelab.watch import TrainingStopped
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -118,39 +116,25 @@ def test_the_plus_predicts_classes_too():
     logits = torch.randn(6, 5, generator=seeded(), dtype=torch.float64)
     rows = zip(logits.tolist(), LABELS.tolist(), strict=True)
     single = [-math.log(math.exp(row[label]) / sum(map(math.exp, row))) for row, label in rows]
-    assert class_loss(logits, LABELS).item() == pytest.approx(sum(single) / 6)
+    assert classification_loss(logits, LABELS, "bce").item() == pytest.approx(sum(single) / 6)
     each = [
         math.log(1 + math.exp(-x if y else x))
         for row, hot in zip(logits.tolist(), MULTI.tolist(), strict=True)
         for x, y in zip(row, hot, strict=True)
     ]
-    assert class_loss(logits, MULTI).item() == pytest.approx(sum(each) / 30)
+    assert classification_loss(logits, MULTI, "bce").item() == pytest.approx(sum(each) / 30)
     for labels in (LABELS, MULTI):
         method = made(CNNHConfig(class_weight=0.5), labels=labels)
         output, terms = step(method, labels)
-        expected = 0.5 * class_loss(method.classifier(output.features), labels)
+        expected = 0.5 * classification_loss(method.classifier(output.features), labels, "bce")
         torch.testing.assert_close(terms["classes"], expected)
         assert method.classifier.weight.grad.abs().sum() > 0
     assert made(CNNHConfig()).classifier is None
 
 
 def test_codes_stay_as_they_are_during_training_and_when_it_goes_on(tmp_path):
-    splits = Splits(*[train_set()] * 4, tuple("abcde"))
-
-    def trained(stop: bool) -> CNNH:
-        def watch(progress):
-            if stop and len(progress.history) == 1:
-                raise TrainingStopped
-
-        torch.manual_seed(0)
-        method = CNNHConfig().build(5, 8)
-        try:
-            fit(method, splits, Training(epochs=2, batch_size=3), tmp_path, seed=7, progress=False, watch=watch)
-        except TrainingStopped:
-            assert stop
-        return method
-
-    stopped, resumed = trained(True), trained(False)
+    stopped, _ = trained(CNNHConfig(), tmp_path, stop_after=1, seed=7)
+    resumed, _ = trained(CNNHConfig(), tmp_path, seed=7)
     expected, _ = learn_codes(LABELS[IDS.argsort()], 8, seeded(7), CNNHConfig.sweeps)
     for method in (stopped, resumed):
         assert torch.equal(method.bank.rows, sign(expected).float())

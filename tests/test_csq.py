@@ -1,14 +1,13 @@
-"""CSQ: both terms against naive loops, the center of an image with several labels, and settings that runs hang on."""
+"""CSQ: both terms against naive loops, the center of an image with several labels, images without one."""
 
 import math
-from dataclasses import asdict, fields
 
 import pytest
 import torch
 from small_training import IMAGES, LABELS, MULTI, made
 
 from cscelab.centers import hash_centers, multilabel_centers
-from cscelab.methods import HashOutput, MethodConfig
+from cscelab.methods import HashOutput
 from cscelab.methods.csq import CSQConfig
 
 VALUES = 2 * torch.randn(6, 16, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -81,7 +80,8 @@ def test_an_image_without_a_label_is_refused_by_name():
         method.losses(method(IMAGES), labels)
 
 
-def test_settings_by_which_stored_runs_are_found():
-    own = {field.name for field in fields(CSQConfig)} - {field.name for field in fields(MethodConfig)}
-    assert {name: asdict(CSQConfig())[name] for name in own} == {"centers": "best", "quantization_weight": 1e-4}
-    assert CSQConfig.training == {}
+def test_a_training_with_an_image_without_a_label_is_refused_by_its_id():
+    labels = MULTI.clone()
+    labels[[1, 4]] = 0
+    with pytest.raises(ValueError, match=r"2 training images have no label, so no center \(the first ids: \[4, 65\]\)"):
+        made(CSQConfig(), labels=labels)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small_training import IMAGES, LABELS, MULTI, made, step
+from small_training import IMAGES, LABELS, MULTI, alike, made, step
 
 from cscelab.cauchy import CLOSEST
 from cscelab.methods import HashOutput
@@ -21,15 +21,11 @@ def test_the_loss_is_the_printed_one_pair_by_pair(labels, gamma, weight):
     method, values = made(DCHConfig(gamma=gamma, quantization_weight=weight), labels=labels), drawn()
     n, bits = values.shape
     pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
-    same = {
-        (i, j): bool(labels[i] == labels[j]) if labels.ndim == 1 else bool((labels[i] & labels[j]).any())
-        for i, j in pairs
-    }
-    n_alike = sum(same.values())
+    n_alike = sum(alike(labels, i, j) for i, j in pairs)
     total = quantization = 0.0
     for i, j in pairs:
         d = bits / 2 * (1 - float(values[i] @ values[j] / (values[i].norm() * values[j].norm())))
-        if same[i, j]:
+        if alike(labels, i, j):
             total += len(pairs) / n_alike * (math.log(d / gamma) + math.log(1 + gamma / d))
         else:
             total += len(pairs) / (len(pairs) - n_alike) * math.log(1 + gamma / (d + CLOSEST))

@@ -4,17 +4,13 @@ import math
 
 import pytest
 import torch
-from small_training import LABELS, MULTI, made, step
+from small_training import LABELS, MULTI, alike, made, step
 
 from cscelab.dsf import sign
 from cscelab.methods.dhn import DHNConfig, batch_likelihood, prior_loss
 from cscelab.pairs import similarity
 
 VALUES = torch.randn(6, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-
-
-def alike(labels, i, j):
-    return float(labels[i] == labels[j] if labels.ndim == 1 else bool((labels[i] & labels[j]).any()))
 
 
 @pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_training import IMAGES, LABELS, MULTI, made
+from small_training import IMAGES, LABELS, MULTI, alike, made
 
 from cscelab.dsf import sign
 from cscelab.methods import HashOutput
@@ -12,10 +12,6 @@ from cscelab.pairs import similarity
 
 def drawn(n: int = 6, bits: int = 16, seed: int = 0) -> torch.Tensor:
     return torch.rand(n, bits, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def alike(labels, i, j) -> bool:
-    return bool(labels[i] == labels[j]) if labels.ndim == 1 else bool((labels[i] & labels[j]).any())
 
 
 def one_by_one(h, labels, margin=1.0, anchors=None):

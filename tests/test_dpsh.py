@@ -4,16 +4,13 @@ import math
 
 import pytest
 import torch
-from small_training import IDS, LABELS, MULTI, SCRATCH, made, step, train_set
+from small_training import IDS, LABELS, MULTI, alike, made, step, train_set, trained
 
-from cscelab.datasets.base import Splits
 from cscelab.dsf import sign
-from cscelab.methods import HashOutput, build
+from cscelab.methods import HashOutput
 from cscelab.methods.dhn import batch_likelihood
 from cscelab.methods.dpsh import DPSHConfig, bank_likelihood
 from cscelab.pairs import similarity
-from cscelab.train import Training, fit
-from cscelab.watch import TrainingStopped
 
 
 def drawn(*shape, seed=3):
@@ -41,8 +38,7 @@ def test_likelihood_is_the_loop_over_images_and_rows(labels, count_unseen):
             if j == i or (j in (1, 5) and not count_unseen):
                 continue
             theta = 0.5 * sum(float(values[a, k] * rows[j, k]) for k in range(8))
-            s = float(labels[i] == labels[j] if labels.ndim == 1 else bool((labels[i] & labels[j]).any()))
-            total += math.log(1 + math.exp(theta)) - s * theta
+            total += math.log(1 + math.exp(theta)) - alike(labels, i, j) * theta
             counted += 1
     similar = similarity(labels[batch], labels).double()
     ours = bank_likelihood(values, rows, similar, torch.tensor(batch), 0.5, count_unseen)
@@ -126,30 +122,11 @@ def test_starting_again_empties_the_bank():
     assert not method.bank.rows.any()
 
 
-def trained(folder, splits, stop_after=None):
-    """Two epochs of three batches; or until a watch stops it in the middle of the epoch after `stop_after`."""
-
-    def watch(progress):
-        if stop_after and len(progress.history) == stop_after and progress.step == 1:
-            raise TrainingStopped
-
-    torch.manual_seed(0)
-    method = build(DPSHConfig(backbone=SCRATCH), 5, 8)
-    training = Training(epochs=2, batch_size=2)
-    if stop_after:
-        with pytest.raises(TrainingStopped):
-            fit(method, splits, training, folder, progress=False, watch=watch)
-    else:
-        fit(method, splits, training, folder, progress=False)
-    return method
-
-
 def test_a_resumed_training_has_the_bank_and_weights_of_an_uninterrupted_one(tmp_path):
-    train = train_set()
-    splits = Splits(train, train, train, train, tuple("abcde"))
-    whole = trained(tmp_path / "whole", splits)
-    stopped = trained(tmp_path / "halves", splits, stop_after=1)
-    resumed = trained(tmp_path / "halves", splits)
+    whole, history = trained(DPSHConfig(), tmp_path / "whole")
+    stopped, half = trained(DPSHConfig(), tmp_path / "halves", stop_after=1)
+    resumed, _ = trained(DPSHConfig(), tmp_path / "halves")
+    assert (len(half), len(history)) == (1, 2)
     assert whole.bank.rows.any(dim=1).all()
     assert torch.equal(resumed.bank.rows, whole.bank.rows)
     assert not torch.equal(stopped.bank.rows, whole.bank.rows)

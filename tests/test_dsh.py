@@ -2,19 +2,16 @@
 
 import pytest
 import torch
-from small_training import IMAGES, LABELS, MULTI, made
+from small_training import IMAGES, LABELS, MULTI, alike, made
 
+from cscelab.losses import distance_to_one
 from cscelab.methods import HashOutput
-from cscelab.methods.dsh import DSHConfig, contrastive_loss, distance_to_one
+from cscelab.methods.dsh import DSHConfig, contrastive_loss
 from cscelab.pairs import different_images, similarity
 
 
 def drawn(n: int = 6, bits: int = 16) -> torch.Tensor:
     return 2 * torch.randn(n, bits, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-def alike(labels, i, j) -> bool:
-    return bool(labels[i] == labels[j]) if labels.ndim == 1 else any((labels[i] * labels[j]).tolist())
 
 
 @pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])
@@ -64,7 +61,8 @@ def test_an_image_with_itself_is_left_out():
     method = made(DSHConfig(margin=2.0))
     found = method.losses(HashOutput(values, values.sign()), LABELS)["pairs"]
     # 30 pairs of different images instead of 36: the six others cost 0.
-    torch.testing.assert_close(found, contrastive_loss(values, similar, 32.0) * 36 / 30)
+    everything = torch.ones(6, 6, dtype=torch.bool)
+    torch.testing.assert_close(found, contrastive_loss(values, similar, 32.0, everything) * 36 / 30)
 
 
 def test_the_margin_follows_the_code_length():
@@ -79,3 +77,10 @@ def test_codes_are_the_signs_of_plain_values():
     output = method(IMAGES)
     features = method.network.fuse(method.network.backbone(IMAGES))
     torch.testing.assert_close(output.values, method.network.hash_layer(method.network.norm(features)))
+
+
+def test_features_are_normalised_unless_told_otherwise():
+    assert isinstance(made(DSHConfig()).network.norm, torch.nn.BatchNorm1d)
+    assert isinstance(made(DSHConfig(feature_norm="none")).network.norm, torch.nn.Identity)
+    with pytest.raises(ValueError, match="unknown feature_norm 'layer'; choose from"):
+        made(DSHConfig(feature_norm="layer"))

@@ -13,7 +13,7 @@ import torch
 from fake_runs import image_set, make_run
 from PIL import Image
 
-from cscelab import compare, listing, train
+from cscelab import __version__, compare, listing, train
 from cscelab.datasets import Folder, folder_fingerprint, load_data
 from cscelab.datasets.loader import SeededShuffle, augment
 from cscelab.experiment import (
@@ -28,8 +28,10 @@ from cscelab.experiment import (
     unfinished,
 )
 from cscelab.jobs import distinct, run_all
+from cscelab.methods import METHODS
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import SHIPPED_TRUNK, BackboneConfig
+from cscelab.owncode import digest_of
 from cscelab.recipes import PROFILES, RECIPES, TABLE2, TABLE3, parse_data, recipe
 from cscelab.retrieval.bootstrap import difference, interval
 from cscelab.shipped import export_encoder, load_encoder
@@ -338,6 +340,34 @@ class TestCompare:
         assert not leftover.exists()
         with pytest.raises(ValueError, match="not in a runs folder; nothing was removed"):
             compare.remove([root])
+
+    def test_runs_of_settings_that_changed_are_passed_over_and_pruned_those_of_changed_images_are_not(
+        self, smoke_run, tmp_path
+    ):
+        """A field that came later gets its default on reading: not what was trained."""
+
+        def listed() -> set[str]:
+            return {stored.folder.name for stored in stored_runs(tmp_path)}
+
+        copy = shutil.copytree(smoke_run.folder, tmp_path / "runs" / smoke_run.folder.name)
+        metrics = json.loads((copy / "metrics.json").read_text())
+        metrics["fingerprint"] |= {"data": "other images", "weights": "another trunk"}
+        moved = copy.rename(copy.with_name(f"{SMOKE.name}-{SMOKE.hash_with(metrics['fingerprint'])}".replace("/", "-")))
+        (moved / "metrics.json").write_text(json.dumps(metrics))
+        assert listed() == {moved.name}
+        assert compare.prunable(tmp_path) == []
+        settings = json.loads((moved / "experiment.json").read_text())
+        del settings["method"]["margin"]
+        settings["training"]["epochs"] = 9
+        (moved / "experiment.json").write_text(json.dumps(settings))
+        assert listed() == set()
+        assert compare.prunable(tmp_path) == [moved]
+
+    def test_the_version_and_the_methods_file_are_noted_and_are_no_part_of_the_hash(self, smoke_run):
+        assert smoke_run.metrics["version"] == __version__
+        assert smoke_run.metrics["code"] == digest_of(CSCEConfig)
+        assert set(smoke_run.metrics["fingerprint"]) == {"data", "weights"}
+        assert len({digest_of(config) for config in METHODS.values()}) == len(METHODS)
 
     def test_differences_are_the_settings_that_differ(self, smoke_run):
         other = Run(replace(SMOKE, bits=32, method=replace(SMOKE.method, margin=0.3)), smoke_run.folder)

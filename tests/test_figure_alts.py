@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from cscelab.centers import hash_centers
 from cscelab.collection import Collection
+from cscelab.cost import Costs
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import Splits
 from cscelab.experiment import Experiment, Run
@@ -23,6 +24,8 @@ from cscelab.figures import (
     browse,
     cams,
     centers,
+    comparison,
+    costs,
     curves,
     diagrams,
     explained,
@@ -46,16 +49,21 @@ from cscelab.figures import (
 from cscelab.figures import learning_map as course_map
 from cscelab.figures.alt import alt_text
 from cscelab.figures.dissection import dissect
+from cscelab.figures.pair_losses import pair_losses_figure
+from cscelab.figures.side_by_side import Coded, curves_figure
+from cscelab.figures.side_codes import codes_figure
+from cscelab.figures.side_gallery import gallery_figure
 from cscelab.figures.threshold_trials import population
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.retrieval.sorters import pair_up
 
 SIDE = 64
-IMPORT = r"^from (cscelab\.figures\.\w+) import (.+)$"
+IMPORT = r"^from (cscelab\.figures\.\w+) import (\([^)]+\)|.+)$"  # in one line, or in parentheses over several
 LONGEST = 620  # characters
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-TIMES = {"cpu_seconds": 2.0, "preparation_cpu_seconds": 0.5}
+STEPS = {"CSQ": np.array([1.0, 2.0]), "DHN": np.array([1.5, 2.5])}  # seconds, by round
+COSTS = Costs(STEPS, {"CSQ": 0.0, "DHN": 0.0, "LSH": 3.0}, "CPU", 94)
 GRADIENTS = ("gradient_backbone", "gradient_hash_layer", "gradient_threshold_layer", "context_over_local")
 
 
@@ -76,7 +84,7 @@ def draw(tmp_path_factory):
     runs = [make_run(folder, splits, noise, seed, method=config) for seed, noise in ((1, 0.1), (2, 0.3))]
     for run in runs:
         run.__dict__["model"] = lambda: method
-        run.__dict__["history"] = [row | dict.fromkeys(GRADIENTS, 1 / row["epoch"]) | TIMES for row in run.history]
+        run.__dict__["history"] = [row | dict.fromkeys(GRADIENTS, 1 / row["epoch"]) for row in run.history]
         run.codes.update({f"{s}_thresholds": np.full(len(run.codes[f"{s}_codes"]), 0.1) for s in ("query", "database")})
     run, other = runs
     by_name = {"CSCE-Net": run, "CSQ": other}
@@ -86,6 +94,7 @@ def draw(tmp_path_factory):
     collection = Collection("a method", run.experiment, splits, run.codes, run)
     collection.__dict__["method"] = method
     asked = collection.query(0)
+    coded = [Coded(collection), Coded(Collection("another", other.experiment, splits, other.codes, other))]
     opened = dissect(method, asked.image, asked.title)
     values = collection.code_of(asked)[1]
     sweep = trials.threshold_sweep(torch.randn(20, 16), [0.0, 0.1, 0.2], balance_weight=1.0)
@@ -98,8 +107,12 @@ def draw(tmp_path_factory):
         "browse_figure": lambda: browse.browse_figure([collection], asked, k=5),
         "cam_figure": lambda: cams.cam_figure(method, query.images, query.masks, names),
         "center_figure": lambda: centers.center_figure(hash_centers(8, 16)),
+        "codes_figure": lambda: codes_figure(coded),
+        "curves_figure": lambda: curves_figure(coded),
+        "gallery_figure": lambda: gallery_figure(coded, k=5),
+        "pair_losses_figure": lambda: pair_losses_figure(16),
         "code_figure": lambda: tour.code_figure(collection, asked),
-        "cost_figure": lambda: methods.cost_figure(by_name),
+        "cost_figure": lambda: costs.cost_figure(costs.cost_table(COSTS), "quick profile"),
         "contact_sheet": lambda: sheets.contact_sheet(query, NAMES, outlined=True),
         "decoding_figure": lambda: centers.decoding_figure({"best": {0.0: 0.0, 0.1: 0.25}}),
         "denominators_figure": lambda: tie_lessons.denominators_figure(compared, 5),
@@ -120,7 +133,7 @@ def draw(tmp_path_factory):
         "precision_recall_panels": lambda: methods.precision_recall_panels(by_name),
         "rank_figure": lambda: ranks.rank_figure(ranks.rank_query(**sides), k=5),
         "species_sheet": lambda: sheets.species_sheet(5, size=32),
-        "table_figure": lambda: tables.table_figure(tables.structure_table(by_row), "Table 2: structure"),
+        "table_figure": lambda: tables.table_figure(comparison.structure_table(by_row), "Table 2: structure"),
         "threshold_figure": lambda: thresholds.threshold_figure(values, 0.1, asked.image, asked.title),
         "threshold_population": lambda: lessons.threshold_population(by_name),
         "threshold_population_figure": lambda: thresholds.threshold_population_figure(
@@ -145,10 +158,8 @@ def in_notebooks() -> set[str]:
     found = set()
     for path in NOTEBOOKS:
         for cell in json.loads(path.read_text())["cells"]:
-            for module, names in re.findall(
-                r"^from (cscelab\.figures\.\w+) import (.+)$", "".join(cell["source"]), re.M
-            ):
-                for name in names.split(", "):
+            for module, names in re.findall(IMPORT, "".join(cell["source"]), re.M):
+                for name in re.findall(r"\w+", names):
                     called = getattr(importlib.import_module(module), name)
                     if inspect.isfunction(called) and inspect.signature(called).return_annotation in ("Figure", Figure):
                         found.add(name)

@@ -17,7 +17,7 @@ from cscelab.datasets.lists import ListFiles
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Experiment, Run, fresh_method
 from cscelab.explain import code_cams, mass_inside, own_and_others
-from cscelab.figures import cams, curves, galleries, sheets, study, tables
+from cscelab.figures import cams, comparison, curves, galleries, sheets, study, tables
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import GREY
 from cscelab.methods.csce import CSCEConfig
@@ -30,7 +30,7 @@ from cscelab.train import weights_of
 @pytest.mark.parametrize("smoke", [True, False])
 def test_smoke_runs_are_marked_in_every_figure(tmp_path, splits, smoke):
     runs = [make_run(tmp_path, splits, 0.2, seed, smoke=smoke) for seed in (1, 2)]
-    table = tables.structure_table({"Baseline": {16: runs}})
+    table = comparison.structure_table({"Baseline": {16: runs}})
     figures = [
         galleries.top10_gallery([galleries.gallery_entry(*runs, "hardest", splits.query)], splits),
         galleries.two_cases(*runs, splits),
@@ -56,7 +56,7 @@ def by_row(tmp_path, splits) -> dict[str, dict[int, list[Run]]]:
 
 
 def test_table_holds_means_deviations_and_seeds_of_the_runs(by_row):
-    frame = tables.structure_table(by_row)
+    frame = comparison.structure_table(by_row)
     assert list(frame.index) == ["Baseline", "Baseline + AIE"]
     for row, found in by_row.items():
         for bits, runs in found.items():
@@ -70,7 +70,7 @@ def test_table_holds_means_deviations_and_seeds_of_the_runs(by_row):
 
 
 def test_published_columns_are_labelled_and_equal_published(by_row):
-    frame = tables.structure_table(by_row)
+    frame = comparison.structure_table(by_row)
     theirs = [name for name in frame.columns if "published" in name]
     assert len(theirs) == 6
     for row in frame.index:
@@ -78,7 +78,7 @@ def test_published_columns_are_labelled_and_equal_published(by_row):
             for bits in LENGTHS:
                 name = f"published, {data_set} {depth}, ResNet50, {bits} bits"
                 assert frame.loc[row, name] == TABLE2.value(row, data_set, bits)
-    ours_only = tables.loss_table({"CF+DSF learned": by_row["Baseline"], "CF": by_row["Baseline"]})
+    ours_only = comparison.loss_table({"CF+DSF learned": by_row["Baseline"], "CF": by_row["Baseline"]})
     label = f"{TABLE3.label('ImageNet100')}, 16 bits"
     assert np.isnan(ours_only.loc["CF+DSF learned", label])
     assert ours_only.loc["CF", label] == TABLE3.value("CF", "ImageNet100", 16)
@@ -86,7 +86,7 @@ def test_published_columns_are_labelled_and_equal_published(by_row):
 
 def test_one_seed_has_no_deviation_and_no_winner(by_row):
     single = {row: {16: found[16][:1]} for row, found in by_row.items()}
-    frame = tables.structure_table(single)
+    frame = comparison.structure_table(single)
     assert frame["16 bits: deviation"].isna().all()
     figure = tables.table_figure(frame, "Table 2", "1 seed: small differences are noise.")
     numbers = [t for t in figure.axes[0].texts if t.get_text().startswith("0.")]
@@ -97,7 +97,7 @@ def test_one_seed_has_no_deviation_and_no_winner(by_row):
 
 
 def test_table_picture_shows_ours_upright_and_theirs_apart(by_row):
-    frame = tables.structure_table(by_row)
+    frame = comparison.structure_table(by_row)
     figure = tables.table_figure(frame, "Table 2")
     grey = [t for t in figure.axes[0].texts if t.get_color() == GREY and not t.get_text().startswith("[")]
     numbers = [t.get_text() for t in grey if t.get_text().startswith("0.")]
@@ -105,7 +105,7 @@ def test_table_picture_shows_ours_upright_and_theirs_apart(by_row):
     assert numbers == [f"{value:.3f}" for value in expected]
     assert all(t.get_style() == "italic" for t in grey)
     head = " ".join(t.get_text() for t in grey).replace("\n", " ")
-    assert "published by the authors – other data, other backbone: not ours" in head
+    assert "printed by Xue et al. – other data, other backbone: not ours" in head
     ours = [t.get_text() for t in figure.axes[0].texts if "±" in t.get_text() and t.get_text()[0] == "0"]
     columns = [(row, b) for row in by_row for b in (16, 32)]
     assert ours == [
@@ -116,7 +116,7 @@ def test_table_picture_shows_ours_upright_and_theirs_apart(by_row):
 
 
 def test_intervals_are_those_of_the_queries_after_averaging_seeds(by_row):
-    frame = tables.structure_table(by_row)
+    frame = comparison.structure_table(by_row)
     assert frame.attrs["reference"] == "Baseline"
     for bits in (16, 32):
         ap = {
@@ -133,8 +133,8 @@ def test_intervals_are_those_of_the_queries_after_averaging_seeds(by_row):
 
 
 def test_another_row_can_be_the_reference(by_row):
-    first = tables.comparison_table(by_row, TABLE2)
-    turned = tables.comparison_table(by_row, TABLE2, reference="Baseline + AIE")
+    first = comparison.comparison_table(by_row, TABLE2)
+    turned = comparison.comparison_table(by_row, TABLE2, reference="Baseline + AIE")
     name = "16 bits: difference"
     assert turned.loc["Baseline", name] == pytest.approx(-first.loc["Baseline + AIE", name])
     assert (
@@ -142,11 +142,11 @@ def test_another_row_can_be_the_reference(by_row):
     )
     assert "difference\nto Baseline + AIE" in texts(tables.table_figure(turned, "Table 2"))
     with pytest.raises(ValueError, match="no row 'CE' to compare with; choose from"):
-        tables.comparison_table(by_row, TABLE2, reference="CE")
+        comparison.comparison_table(by_row, TABLE2, reference="CE")
 
 
 def test_table_picture_writes_intervals_small_under_their_numbers(by_row):
-    frame = tables.structure_table(by_row)
+    frame = comparison.structure_table(by_row)
     figure = tables.table_figure(frame, "Table 2")
     shown = {t.get_text(): t for t in figure.axes[0].texts}
     small = [text for text in shown if text.startswith("[") and not text.startswith("[ ]")]
@@ -166,7 +166,7 @@ def test_table_picture_writes_intervals_small_under_their_numbers(by_row):
 
 
 def test_columns_of_a_table_do_not_overlap(by_row):
-    figure = tables.table_figure(tables.structure_table(by_row), "Table 2")
+    figure = tables.table_figure(comparison.structure_table(by_row), "Table 2")
     FigureCanvasAgg(figure).draw()
     boxes = [(t.get_text(), t.get_window_extent()) for t in figure.axes[0].texts]
     hits = [
@@ -183,7 +183,7 @@ def test_rows_on_other_queries_are_never_paired(by_row, tmp_path):
     other = replace(make_splits(), query=replace(make_splits().query, ids=np.arange(12)))
     rows = {"Baseline": by_row["Baseline"], "Baseline + AIE": {16: [make_run(tmp_path, other, seed=50)]}}
     with pytest.raises(ValueError, match="of 12 queries only 0 have an id in both"):
-        tables.structure_table(rows)
+        comparison.structure_table(rows)
 
 
 def test_study_shows_intervals_and_differences_to_the_baseline(by_row):
@@ -212,13 +212,13 @@ def test_published_numbers_say_in_what_ours_differ(tmp_path, splits, backbone, p
     method = CSCEConfig(backbone=BackboneConfig(backbone))
     data = ListFiles("imagenet100", "train.txt", "test.txt", "database.txt") if published_lists else Aviary(n_classes=3)
     run = make_run(tmp_path, splits, method=method, data=data)
-    figure = tables.table_figure(tables.structure_table({"Baseline": {16: [run]}}), "Table 2")
+    figure = tables.table_figure(comparison.structure_table({"Baseline": {16: [run]}}), "Table 2")
     head = " ".join(t.get_text() for t in figure.axes[0].texts if t.get_color() == GREY).replace("\n", " ")
-    assert f"published by the authors{remark}: not ours" in head
+    assert f"printed by Xue et al.{remark}: not ours" in head
 
 
 def test_bold_are_the_best_and_those_within_a_deviation_of_it(by_row):
-    frame = tables.structure_table({**by_row, "twin": by_row["Baseline + AIE"]})
+    frame = comparison.structure_table({**by_row, "twin": by_row["Baseline + AIE"]})
     figure = tables.table_figure(frame, "Table 2")
     bold = [t.get_text() for t in figure.axes[0].texts if "±" in t.get_text() and t.get_weight() == "bold"]
     best = [f"{frame.loc['twin', f'{b} bits: mAP']:.3f}" for b in (16, 32)]
@@ -227,12 +227,12 @@ def test_bold_are_the_best_and_those_within_a_deviation_of_it(by_row):
 
 def test_a_missing_length_is_blank_and_no_runs_are_refused(by_row):
     partly = {"Baseline": by_row["Baseline"], "Baseline + local": {16: by_row["Baseline"][16]}}
-    frame = tables.structure_table(partly)
+    frame = comparison.structure_table(partly)
     assert np.isnan(frame.loc["Baseline + local", "32 bits: mAP"])
     assert frame.loc["Baseline + local", "32 bits: seeds"] == 0
     assert "–" in texts(tables.table_figure(frame, "Table 2"))
     with pytest.raises(ValueError, match="a table of no runs"):
-        tables.structure_table({"Baseline": {}})
+        comparison.structure_table({"Baseline": {}})
 
 
 # --- class activation maps

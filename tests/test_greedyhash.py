@@ -7,12 +7,8 @@ import torch
 from small_training import IMAGES, LABELS, MULTI, made, step
 
 from cscelab.dsf import sign
-from cscelab.methods.greedyhash import (
-    GreedyHashConfig,
-    classification_loss,
-    cubic_penalty,
-    greedy_sign,
-)
+from cscelab.losses import classification_loss
+from cscelab.methods.greedyhash import GreedyHashConfig, cubic_penalty, greedy_sign
 from cscelab.train import LightningHash, Training
 
 GENERATOR = torch.Generator().manual_seed(3)
@@ -110,3 +106,5 @@ def test_the_classifier_learns_as_fast_as_new_parts_do():
 def test_an_unknown_multi_label_loss_is_refused():
     with pytest.raises(ValueError, match=r"^unknown multilabel 'first'; choose from \('softmax', 'bce'\)$"):
         GreedyHashConfig(multilabel="first")
+    with pytest.raises(ValueError, match=r"^unknown multilabel 'first'; choose from \('softmax', 'bce'\)$"):
+        classification_loss(LOGITS, MULTI, "first")

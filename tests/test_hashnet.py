@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from small_training import IMAGES, LABELS, MULTI, made, step
+from small_training import IMAGES, LABELS, MULTI, made, step, trained
 
 from cscelab.dsf import sign
 from cscelab.methods.hashnet import SCHEDULES, HashNetConfig, continuation, label_overlap, weighted_likelihood
@@ -89,6 +89,14 @@ def test_the_released_schedule_at_its_own_length():
         assert continuation(iteration / 10_000) == pytest.approx((1 + 0.005 * iteration) ** 0.5)
     assert continuation(0.5, "geometric", 9.0) == pytest.approx(3)
     assert continuation(0.5, "none", 9.0) == 1
+
+
+def test_a_training_raises_kappa_before_each_epoch(tmp_path):
+    _, history = trained(HashNetConfig(), tmp_path / "whole")
+    assert [row["kappa"] for row in history] == [1, pytest.approx(26**0.5)]  # sqrt(1 + 50 / 2)
+    trained(HashNetConfig(), tmp_path / "halves", stop_after=1)
+    _, resumed = trained(HashNetConfig(), tmp_path / "halves")
+    assert [row["kappa"] for row in resumed] == [row["kappa"] for row in history]
 
 
 def test_codes_do_not_depend_on_kappa_and_the_relaxed_ones_approach_them():

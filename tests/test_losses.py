@@ -11,6 +11,7 @@ from cscelab.losses import (
     balance_loss,
     center_bce,
     cosines,
+    distance_to_one,
     margin_logits,
     margin_loss,
     quantization_loss,
@@ -197,6 +198,15 @@ def test_quantization_loss_by_hand():
     for reduction in ("mean", "sum"):
         loss = quantization_loss(values, codes, "cosine", reduction)
         assert loss.item() == pytest.approx(1 - cosine, rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["l1", "l2"])
+def test_distance_to_one_is_the_quantization_of_the_values_own_signs(form: str):
+    values = 3 * draw(6, 8)
+    assert torch.equal(distance_to_one(values, form), quantization_loss(values, sign(values), form))
+    assert distance_to_one(torch.tensor([[0.5, -3.0]]), form).item() == pytest.approx({"l1": 1.25, "l2": 2.125}[form])
+    with pytest.raises(ValueError, match=r"unknown form 'cosine'; choose from \['l2', 'l1'\]"):
+        distance_to_one(values, "cosine")
 
 
 @pytest.mark.parametrize("form", ["l1", "l2"])

@@ -160,6 +160,28 @@ def test_methods_and_lengths_stay_where_the_other_data_set_has_them(shelved, dra
     assert len(drawn) == 2
 
 
+def test_the_reference_stays_where_the_other_data_set_has_it(shelved, drawn, monkeypatch):
+    widget = shelved({"A": (16,), "B": (16,), "C": (16,)}, methods=["A", "B", "C"], reference="B")
+    widget.data.value = "birds, drawn anew"
+    assert widget.choice.reference == widget.reference.value == "B"
+    monkeypatch.setattr(widget.catalogue, "methods", lambda data: ["C", "A"])
+    widget.data.value = "birds"
+    assert widget.choice.reference == "A"
+
+
+def test_a_reference_joins_what_it_begins_with(shelved, drawn):
+    widget = shelved({"LSH": (16,), "CSQ": (16,), "DHN": (16,)}, reference="DHN")
+    assert widget.choice.in_order == ("DHN", "LSH", "CSQ")
+
+
+def test_a_long_name_has_a_row_of_its_own_and_rows_are_whole(shelved, drawn):
+    long = "DSH, feature_norm=batch, margin=2.0, quantization_weight=0.1"
+    widget = shelved({"LSH": (16,), long: (16,)}, methods=["LSH"])
+    columns = {box.description: box.layout.grid_column for box in widget.methods.children}
+    assert columns == {"LSH": None, long: "1 / -1"}
+    assert widget.methods.layout.max_height == "320px"
+
+
 def test_what_is_not_there_is_a_sentence(collections, drawn):
     widget = checked(MethodComparer(collections))
     tick(widget, "Good")
@@ -198,9 +220,9 @@ def test_it_begins_with_the_length_most_methods_have_and_a_method_of_each_kind(s
     widget = shelved(lengths, others=["CSQ, seed 1"])
     assert widget.choice.bits == (32,)
     assert widget.choice.methods == ("LSH", "CSQ", "CSCE-Net")
-    assert [box.description for box in widget.methods.children] == ["CSCE-Net", "CSQ", "LSH"]  # those of 32 bits
+    assert [box.description for box in widget.methods.children] == ["LSH", "CSQ", "CSCE-Net"]  # those of 32 bits
     widget._lengths[16].value = True
-    assert [box.description for box in widget.methods.children] == ["CSCE-Net", "CSQ", "Baseline", "LSH"]
+    assert [box.description for box in widget.methods.children] == ["LSH", "CSQ", "CSCE-Net", "Baseline"]
     assert len(drawn) == 2
     widget.others.value = True
     assert [box.description for box in widget.methods.children][-1] == "CSQ, seed 1"
@@ -223,6 +245,10 @@ def test_with_no_runs_it_shows_the_shipped_encoder_and_names_the_command(monkeyp
     [
         ({"methods": ["Best"]}, "unknown method for Aviary, 3 species 'Best'; choose from 'Good', 'Bad'"),
         ({"reference": "Best"}, "unknown method for Aviary, 3 species 'Best'"),
+        (
+            {"methods": ["Good"], "reference": "Bad"},
+            "the reference 'Bad' is not among the methods",
+        ),
         ({"bits": 64}, r"none of these methods has codes of 64 bits; choose from \[16\]"),
         ({"methods": ["Good"], "bits": 64}, r"none of these methods has codes of 64 bits; choose from \[16\]"),
         ({"data": "CIFAR"}, "unknown data set 'CIFAR'"),

@@ -91,6 +91,13 @@ def test_images_too_small_for_the_windows_name_both_sizes():
         HashNetwork(NetworkConfig(SCRATCH, 32), 16)
 
 
+def test_what_a_trunk_cannot_take_is_told_with_its_reason():
+    trunk = tiny()
+    trunk.stage4 = torch.nn.Conv2d(64, 8, 5)
+    with pytest.raises(ValueError, match=r"^images of 32 px do not pass this backbone \(.*[Kk]ernel size.*\); if"):
+        trunk.trace_shapes(32)
+
+
 def test_aie_is_equation_3_term_by_term():
     local, windows = torch.randn(2, 6, 3, 3, dtype=torch.float64), torch.randn(2, 6, 5, dtype=torch.float64)
     out = aie(local, windows)
@@ -177,6 +184,16 @@ class TestWeights:
         loaded = build_backbone(BackboneConfig("resnet18", str(tmp_path / "r18.safetensors")))
         for key, value in source.state_dict().items():
             torch.testing.assert_close(loaded.state_dict()[key], value, atol=1e-3, rtol=1e-3)
+
+    @pytest.mark.parametrize("prefix", ["", "module."])
+    @pytest.mark.parametrize("within", [None, "state_dict", "model"])
+    def test_checkpoints_as_people_save_them(self, tmp_path, within, prefix):
+        """Whole, under a name beside the optimiser's state, by DataParallel."""
+        source = build_backbone(BackboneConfig("tiny", "none"))
+        state = {prefix + key: value for key, value in source.state_dict().items()}
+        torch.save(state if within is None else {within: state, "epoch": 3}, tmp_path / "w.pth")
+        loaded = build_backbone(BackboneConfig("tiny", str(tmp_path / "w.pth"))).state_dict()
+        assert all(torch.equal(loaded[key], value) for key, value in source.state_dict().items())
 
     def test_missing_file(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="no weights file at"):

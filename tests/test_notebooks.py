@@ -136,7 +136,7 @@ def test_notebook_is_stripped_and_defines_nothing(name):
             assert not cell.outputs
             assert cell.execution_count is None
             if OWN_METHOD in cell.metadata.get("tags", []):
-                continue  # what the reader is to write; test_side_by_side compares it with docs/own-method.md
+                continue  # what the reader is to write; test_own_method compares it with docs/own-method.md
             defined = [
                 node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.FunctionDef | ast.ClassDef)
             ]

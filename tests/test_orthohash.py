@@ -14,7 +14,7 @@ from cscelab.methods.orthohash import OrthoHashConfig, balanced_head
 
 
 def naive(values, centers, labels, scale, margin):
-    """The loss of Sec. 3.2 image by image; labels: lists of the classes of each."""
+    """The loss image by image; labels: lists of the classes of each."""
     total = 0.0
     for value, classes in zip(values.tolist(), labels, strict=True):
         logits = []

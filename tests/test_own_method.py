@@ -1,10 +1,13 @@
 """The guide to a method of one's own, executed: its code is what these tests read out of docs/own-method.md."""
 
 import ast
+import importlib
 import inspect
 import json
 import linecache
+import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from types import ModuleType
@@ -18,6 +21,7 @@ from cscelab import recipes
 from cscelab.compare import prunable
 from cscelab.experiment import find_run, run, runs_folder, stored_runs
 from cscelab.methods import METHODS, HashMethod, MethodConfig
+from cscelab.owncode import digest_of
 
 GUIDE = (ROOT / "docs" / "own-method.md").read_text()
 BLOCKS = {block.splitlines()[0][2:]: block for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)}
@@ -108,7 +112,7 @@ def test_a_changed_loss_is_another_experiment_and_the_same_code_is_not(notebook)
     assert first == again
     changes = {
         "the loss": ("directions @ directions.T /", "directions @ directions.T * 2 /"),
-        "the network": ('"baseline"', '"local"'),
+        "the network": ("pooled_network(config, bits)", 'pooled_network(config, bits, feature_norm="batch")'),
         "a default": ("temperature: float = 0.2", "temperature: float = 0.3"),
         "what is built": ("return Contrast(self, n_classes, bits)", "return Contrast(self, n_classes, bits).train()"),
     }
@@ -157,7 +161,7 @@ class OutsideConfig(ContrastConfig):
         ("views = 1", "views = 2"),
         ("return 0.5", "return 0.25"),
         ("return Outside(", "return Contrast("),
-        ('"local"', '"baseline"'),
+        ('"batch"', '"none"'),
     ],
 )
 def test_what_the_method_names_and_inherits_counts_too(notebook, old, new):
@@ -165,11 +169,164 @@ def test_what_the_method_names_and_inherits_counts_too(notebook, old, new):
         names = notebook(*cells)
         return replace(smoke_recipe("csq"), name="outside", method=names["OutsideConfig"]()).hash
 
-    own = OWN.replace('"baseline"', '"local"')
+    own = OWN.replace("pooled_network(config, bits)", 'pooled_network(config, bits, feature_norm="batch")')
     before = hash_of(own, LOSS_OUTSIDE)
     assert before == hash_of("UNUSED = 1\nshare = 3\n", own, LOSS_OUTSIDE.replace('"Outside"', '"Other title"'))
     assert (own + LOSS_OUTSIDE).count(old) == 1
     assert before != hash_of(own.replace(old, new), LOSS_OUTSIDE.replace(old, new))
+
+
+HELPED = """
+import functools
+import math
+
+import torch
+
+from cscelab.methods import HashMethod, MethodConfig
+
+S = 1.5
+LIST, TABLE, FEW, TENSOR = [1.0, 2.0], {"a": 1.0}, {"x", "y", "z"}, torch.tensor([1.0, 2.0])
+
+def f(x): return 2 * x
+def g(x): return 3 * x
+
+HALF, BOTH, LAMBDAS = functools.partial(f, s=0.5), (f, g, math.sqrt), {"one": lambda x: 4 * x}
+HOLDER = torch.nn.Linear(1, 1, bias=False)
+torch.nn.init.constant_(HOLDER.weight, 7.0)
+
+def doubled(function):
+    factor = 8.0
+    @functools.wraps(function)
+    def wrapper(x): return factor * function(x)
+    return wrapper
+
+@doubled
+def h(x, s=S): return x + s
+
+class Many(HashMethod):
+    ramp = {"at": [0.1, 0.9]}
+    def losses(self, output, labels, generator=None, ids=None):
+        return {"all": (LIST, TABLE, FEW, TENSOR, HALF, BOTH, LAMBDAS, HOLDER, h)}
+
+class ManyConfig(MethodConfig):
+    name, title, paper = "many", "Many", "here"
+    def build(self, n_classes, bits): return Many(self, n_classes, bits)
+"""
+HELPED_CHANGES = [
+    ("LIST, TABLE, FEW, TENSOR = [1.0,", "LIST, TABLE, FEW, TENSOR = [1.1,"),
+    ('{"a": 1.0}', '{"a": 1.1}'),
+    ('"y", "z"', '"y", "w"'),
+    ("torch.tensor([1.0", "torch.tensor([1.1"),
+    ("s=0.5", "s=0.6"),
+    ("(f, g, math.sqrt)", "(g, f, math.sqrt)"),
+    ("(f, g, math.sqrt)", "(f, g, math.exp)"),
+    ("3 * x", "3.1 * x"),
+    ("4 * x", "4.1 * x"),
+    ("weight, 7.0", "weight, 7.1"),
+    ("factor = 8.0", "factor = 8.1"),
+    ("S = 1.5", "S = 1.6"),
+    ("x + s", "x - s"),
+    ("[0.1, 0.9]", "[0.2, 0.9]"),
+]
+
+
+def in_another_process(code: str, folder, seed: int = 1) -> list[str]:
+    """What a new Python prints, which draws its hashes of strings anew."""
+    environment = os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=folder, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+TYPED = """
+import linecache, sys, types
+sys.modules["__main__"] = module = types.ModuleType("__main__")
+source = open("cell.py").read()
+linecache.cache["<cell 1>"] = (len(source), None, source.splitlines(keepends=True), "<cell 1>")
+exec(compile(source, "<cell 1>", "exec"), vars(module))
+from cscelab.owncode import digest_of
+print(digest_of(module.ManyConfig))
+"""
+
+
+def test_values_of_every_kind_beside_the_method_count(notebook):
+    before = digest_of(notebook(HELPED)["ManyConfig"])
+    assert digest_of(notebook(HELPED.replace('"Many", "here"', '"Some", "there"'))["ManyConfig"]) == before
+    found = {before}
+    for old, new in HELPED_CHANGES:
+        assert HELPED.count(old) == 1, old
+        found.add(digest_of(notebook(HELPED.replace(old, new))["ManyConfig"]))
+    assert len(found) == 1 + len(HELPED_CHANGES)
+
+
+def test_the_code_of_a_notebook_is_the_same_in_every_process(notebook, tmp_path):
+    (tmp_path / "cell.py").write_text(HELPED)
+    here = digest_of(notebook(HELPED)["ManyConfig"])
+    assert in_another_process(TYPED, tmp_path, seed=1) == in_another_process(TYPED, tmp_path, seed=2) == [here]
+
+
+@pytest.mark.parametrize("value", ["object()", "torch.Generator()", "[object()]", "functools.partial(print, object())"])
+def test_a_value_that_cannot_be_told_from_another_is_refused(notebook, value):
+    cells = notebook(HELPED.replace('{"a": 1.0}', value))
+    with pytest.raises(ValueError, match=r"losses reads TABLE\S* is a \w+, which cannot be told .* make it a field"):
+        digest_of(cells["ManyConfig"])
+
+
+FILES = {
+    "mine/__init__.py": "",
+    "mine/method.py": HELPED.replace("import functools", "import functools\nfrom . import helpers"),
+    "mine/helpers.py": "from mine.deep.er import depth\ndef helped(): return depth()\n",
+    "mine/deep/__init__.py": "",
+    "mine/deep/er.py": "DEPTH = 1\ndef depth(): return DEPTH\n",
+    "mine/unused.py": "UNUSED = 1\n",
+    "alone.py": HELPED.replace("import functools", "import functools\nimport beside"),
+    "beside.py": "W = [1.0]\n",
+}
+IN_FILES = """
+from cscelab.owncode import digest_of
+import alone, mine.method
+print(digest_of(mine.method.ManyConfig), digest_of(alone.ManyConfig))
+"""
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("mine", "alone", "beside")]:
+        del sys.modules[name]
+
+
+def test_a_file_counts_with_what_it_imports_of_its_package_or_folder(files):
+    before = in_another_process(IN_FILES, files)
+    (files / "mine" / "unused.py").write_text("UNUSED = 2\n")
+    assert in_another_process(IN_FILES, files, seed=2) == before
+    (files / "mine" / "deep" / "er.py").write_text(FILES["mine/deep/er.py"].replace("1", "2"))
+    (files / "beside.py").write_text("W = [1.1]\n")
+    assert not set(in_another_process(IN_FILES, files)) & set(before)
+
+
+def test_a_file_edited_after_its_import_is_what_was_imported_until_it_is_reloaded(files):
+    mine = importlib.import_module("mine.method")
+    theirs = smoke_recipe("csq")
+    before = replace(theirs, method=mine.ManyConfig()).fingerprint["code"]
+    assert before == in_another_process(IN_FILES, files)[0]
+    for name in ("method.py", "helpers.py"):
+        text = FILES[f"mine/{name}"]
+        (files / "mine" / name).write_text(text + "\nMORE = 1\n")
+        with pytest.warns(
+            UserWarning, match=rf"{name} was edited since it was imported: until it is reloaded, its old"
+        ):
+            assert digest_of(mine.ManyConfig) == before
+        (files / "mine" / name).write_text(text)
+    (files / "mine" / "method.py").write_text(FILES["mine/method.py"] + "\nMORE = 1\n")
+    importlib.reload(mine)
+    assert digest_of(mine.ManyConfig) == in_another_process(IN_FILES, files)[0] != before
 
 
 def test_code_that_nothing_keeps_is_refused(notebook):
@@ -183,9 +340,9 @@ def test_code_that_nothing_keeps_is_refused(notebook):
 
 MISTAKES = {
     "no network": (
-        "        self.network = HashNetwork(layers, bits)",
-        "        HashNetwork(layers, bits)",
-        r"^Contrast has no network; set self.network = HashNetwork\(...\) in its __init__$",
+        "        self.network = pooled_network(config, bits)",
+        "        pooled_network(config, bits)",
+        r"^Contrast has no network; set self.network = pooled_network\(config, bits\) in its __init__$",
     ),
     "nothing built": ("return Contrast(", "Contrast(", "^ContrastConfig.build gave NoneType; return a HashMethod$"),
     "no dict": (
@@ -198,6 +355,21 @@ MISTAKES = {
         "* others, p=1))}",
         '* others, p=1), reduction="none")}',
         r"^Contrast.losses gave a tensor of shape \(32,\) as 'contrast'; return scalar tensors, as a mean",
+    ),
+    "no gradient": (
+        "normalize(output.values)",
+        "normalize(output.codes.float())",
+        "^Contrast.losses gave no term with a gradient, so nothing would learn; compute a loss from output.values, ",
+    ),
+    "too few arguments": (
+        "losses(self, output, labels, generator=None, ids=None)",
+        "losses(self, output, labels)",
+        r"^Contrast.losses\(output, labels\) cannot be called with output, labels, generator and ids; define it as",
+    ),
+    "other bits": (
+        "pooled_network(config, bits)",
+        "pooled_network(config, 2 * bits)",
+        "^the network of Contrast gives 64 values, but 32 bits were asked for; give it the bits that build was given$",
     ),
     "no tensor": (
         "cross_entropy(logits,",
@@ -220,6 +392,11 @@ def test_a_name_is_needed_and_must_be_free(notebook):
         experiment(notebook(OWN.replace('"contrast", "Contrast"', '"csq", "Contrast"')))
     with pytest.raises(ValueError, match='^ContrastConfig has no name; give it one, as name = "mine" in its class$'):
         experiment(notebook(OWN.replace("name, title", "label, title")))
+
+
+def test_a_class_is_no_config(notebook):
+    with pytest.raises(ValueError, match=r"^method is the class ContrastConfig; give a config, as ContrastConfig\(\)$"):
+        replace(smoke_recipe("csq"), method=notebook(OWN)["ContrastConfig"])
 
 
 def test_the_code_of_a_cell_is_read_though_no_file_has_it(notebook):

@@ -37,7 +37,7 @@ def test_weights_give_similar_and_other_pairs_the_same_share():
     assert weights.diagonal().tolist() == [0] * 5
     assert float(weights[similar > 0].sum()) == pytest.approx(20)  # |S| pairs in all, for either kind
     assert float(weights[similar == 0].sum()) == pytest.approx(20)
-    assert torch.isfinite(class_balance(torch.zeros(3, 3))).all()
+    assert torch.isfinite(class_balance(torch.zeros(3, 3), different_images(3))).all()
 
 
 def test_cosine_distance_of_codes_is_their_hamming_distance():

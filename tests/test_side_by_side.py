@@ -1,5 +1,6 @@
-"""Methods side by side: measures by hand, what the pictures show, losses of a pair, and the notebook's own method."""
+"""Methods side by side: measures by hand, what the pictures show, losses of a pair, and what the notebook claims."""
 
+import ast
 import math
 import re
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from fake_runs import make_run, make_splits, texts
 
@@ -17,6 +19,7 @@ from cscelab.figures import side_by_side as module
 from cscelab.figures.pair_losses import LOOKS, pair_costs, pair_losses_figure
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.side_by_side import (
+    DRAWN_TO_ONE,
     MOST,
     SIDES,
     Choice,
@@ -32,7 +35,11 @@ from cscelab.figures.side_by_side import (
 from cscelab.figures.side_codes import codes_figure
 from cscelab.figures.side_gallery import gallery_figure
 from cscelab.figures.style import alt_text
+from cscelab.methods import METHODS
+from cscelab.methods.csq import CSQConfig
+from cscelab.methods.dsh import DSHConfig
 from cscelab.methods.hashnet import HashNetConfig
+from cscelab.methods.lsh import LSHConfig
 from cscelab.retrieval.bootstrap import difference, interval
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,6 +77,15 @@ class TestCoded:
         codes = {"database_codes": np.array([[1, -1]], np.int8), "database_values": np.array([[0.5, -3.0]], np.float16)}
         one = Coded(replace(coded[0].collection, codes=codes))
         assert one.quantization_error == pytest.approx((0.5**2 + 2**2) / 2)
+
+    def test_quantisation_error_is_left_out_where_values_may_have_any_size(self, coded):
+        for config, drawn in ((DSHConfig, True), (CSQConfig, False), (LSHConfig, False)):
+            collection = coded[0].collection
+            one = Coded(replace(collection, experiment=replace(collection.experiment, method=config())))
+            assert (one.quantization_error is not None) == drawn
+            assert np.isfinite(codes_table([one])["quantisation error"].iloc[0]) == drawn
+            assert any("quantisation error" in text for text in texts(codes_figure([one]))) == drawn
+        assert set(DRAWN_TO_ONE) < set(METHODS)
 
     def test_what_cannot_be_compared_is_said(self, coded, tmp_path):
         with pytest.raises(ValueError, match="no codes were chosen; choose at least one method"):
@@ -121,7 +137,8 @@ class TestTables:
             expected = interval(one.average_precision)
             assert table.loc[one.name, ["mAP@all", "low", "high"]].tolist() == pytest.approx(list(expected))
         expected = difference(coded[2].average_precision, coded[0].average_precision)
-        assert table.loc["Bad, 16 bits", ["minus the first", "from", "to"]].tolist() == pytest.approx(list(expected))
+        gap = table.loc["Bad, 16 bits", ["minus Good, 16 bits", "from", "to"]]
+        assert gap.tolist() == pytest.approx(list(expected))
         assert table.loc["Bad, 16 bits", "on other queries"] == "lower"
         assert table.iloc[0, 3:].isna().all()
         assert score_table([coded[2], coded[0]]).loc["Good, 16 bits", "on other queries"] == "higher"
@@ -133,6 +150,7 @@ class TestTables:
         row = table.loc["Fair, 16 bits"]
         assert row["collisions"] == report.collisions
         assert row["distinct codes"] == len(np.unique(coded[1].collection.codes["database_codes"], axis=0))
+        assert row["recall within radius 2"] == coded[1].report.pr_curve.recall[2]
         assert row["farthest bit from balance"] == pytest.approx(np.abs(report.bit_balance - 0.5).max())
         assert list(table.index) == [one.name for one in coded]
 
@@ -242,7 +260,10 @@ class TestPairLosses:
         assert costs["HashNet"][:, d] == pytest.approx(
             [math.log1p(math.exp(-scaled)), math.log1p(math.exp(scaled))], rel=1e-4
         )
-        assert costs["DSH"][:, d] == pytest.approx([4 * d / 2, (32 - 4 * d) / 2])
+        assert costs["DSH, m = 2 K"][:, d] == pytest.approx([4 * d / 2, (32 - 4 * d) / 2])
+        assert costs["DSH, m = K"][:, 3] == pytest.approx([4 * 3 / 2, (16 - 4 * 3) / 2])
+        assert DSHConfig().margin == 1  # which the name of the curve says
+        assert costs["DCH"][1, 0] == np.inf
         assert costs["DCH"][:, d] == pytest.approx([math.log1p(d / 20), math.log1p(20 / (d + 0.01))], rel=1e-4)
 
     def test_distance_helps_the_unlike_and_hurts_the_alike(self):
@@ -255,17 +276,55 @@ class TestPairLosses:
         for axes, row in zip(figure.axes, (0, 1), strict=True):
             for name, line in zip(LOOKS, axes.lines, strict=False):
                 costs = pair_costs(8)[name][row]
-                np.testing.assert_allclose(line.get_ydata(), costs / costs.max())
-        assert "DSH: at 4 bits 0.50 if alike, 0.00 if unlike" in alt_text(figure)
+                drawn = costs[1:] if name == "DCH" and row else costs  # infinite at 0
+                np.testing.assert_allclose(line.get_ydata()[-len(drawn) :], drawn / drawn.max())
+        assert np.isnan(figure.axes[1].lines[list(LOOKS).index("DCH")].get_ydata()[0])
+        assert "DSH, m = 2 K: at 4 bits 0.50 if alike, 0.00 if unlike" in alt_text(figure)
+        assert "DSH, m = K: at 4 bits 0.50 if alike, 0.00 if unlike; at 1 bit 0.12 and 0.50" in alt_text(figure)
+        assert alt_text(figure).count("infinite at 0 bits if unlike") == 1
         with pytest.raises(ValueError, match="codes of 0 bits were asked for; give at least 1"):
             pair_costs(0)
 
 
-def test_the_notebook_s_own_method_is_that_of_the_documentation():
-    guide = (ROOT / "docs" / "own-method.md").read_text()
-    (documented,) = re.findall(r"```python\n(# own method\n.*?)```", guide, re.S)
+@pytest.fixture(scope="module")
+def printed():
+    """The notebook up to its first training: its names, and what each cell shows, by cell."""
     notebook = nbformat.read(ROOT / "notebooks" / "10_compared_methods.ipynb", as_version=4)
-    (cell,) = [cell for cell in notebook.cells if "own-method" in cell.metadata.get("tags", [])]
-    assert cell.source.strip() == documented.strip()
-    lines = [line for line in cell.source.splitlines() if line.strip() and not line.startswith(("#", "from", "import"))]
-    assert len(lines) <= 30
+    names, found = {}, {}
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        if "run_all(" in cell.source:
+            return names, found
+        *body, last = ast.parse(cell.source).body
+        exec(compile(ast.Module(body, []), cell.id, "exec"), names)
+        shown = ast.Expression(last.value) if isinstance(last, ast.Expr) else None
+        found[cell.id] = eval(compile(shown, cell.id, "eval"), names) if shown else None
+    raise AssertionError("no cell trains")
+
+
+class TestNotebook:
+    def test_each_loss_prefers_images_near_their_class(self, printed):
+        """Cells whose result has "together" and "astray": each loss of the first is less."""
+        pairs = []
+        for shown in printed[1].values():
+            if isinstance(shown, pd.DataFrame) and {"together", "astray"} <= set(shown):
+                pairs += list(zip(shown["together"], shown["astray"], strict=True))
+            elif isinstance(shown, dict) and set(shown) == {"together", "astray"}:
+                pairs.append((shown["together"], shown["astray"]))
+        assert len(pairs) == 9  # DNNH, DHN, DSH twice, DCH, GreedyHash, CSQ, OrthoHash, CSCE-Net
+        assert all(near < far for near, far in pairs)
+
+    def test_one_code_for_two_images_costs_cibhash_more(self, printed):
+        names, shown = printed
+        costs = (cell for cell in shown.values() if isinstance(cell, dict) and "a code an image, views agree" in cell)
+        own, mixed, shared = next(costs).values()
+        assert own < shared < mixed
+        differs = (names["class_codes"] != names["own_codes"]).any(dim=1)
+        assert differs.tolist() == [False, True, True, True]
+
+    def test_turning_never_makes_the_signs_fit_worse_and_cnnh_finds_centers(self, printed):
+        names = printed[0]
+        assert (np.diff(list(names["errors"].values())) < 0).all()
+        assert (np.diff(names["objective"]) <= 0).all()
+        assert len(names["found"].unique(dim=0)) < 40  # of 1,000 images: "nearly one code a class"
+        assert names["apart"].min() > 8
+        assert names["apart"].mean() == pytest.approx(16, abs=2)

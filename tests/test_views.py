@@ -123,7 +123,7 @@ def test_colours_are_torchvisions_image_by_image():
     saturated = blend(images, luma(images), share)
     for i, factor in enumerate(factors.tolist()):
         torch.testing.assert_close(darker[i], TF.adjust_brightness(images[i], factor))
-        # torchvision rounds the weights of green to four places, so do we not.
+        # torchvision has 0.2989 for the weight of red, we 0.299.
         torch.testing.assert_close(contrasted[i], TF.adjust_contrast(images[i], factor), atol=1e-3, rtol=0)
         torch.testing.assert_close(saturated[i], TF.adjust_saturation(images[i], factor), atol=1e-3, rtol=0)
     torch.testing.assert_close(greyscale(images), TF.rgb_to_grayscale(images, 3), atol=1e-3, rtol=0)
@@ -171,3 +171,24 @@ def test_a_probability_is_the_share_of_changed_images():
     changed = (some(images, greyscale, 0.2, generator()) != images).flatten(1).any(dim=1)
     assert 0.16 < changed.float().mean() < 0.24
     assert torch.equal(some(images[:5], greyscale, 1.0, generator()), greyscale(images[:5]))
+
+
+def test_a_change_without_an_image_is_not_called():
+    def never(images, generator):
+        raise AssertionError("called without an image")
+
+    images = noise()
+    assert torch.equal(some(images, never, 1e-9, generator()), images)
+
+
+@pytest.mark.parametrize("part", [greyscale, colour_jitter, gaussian_blur, random_resized_crop])
+def test_mixed_precision_changes_the_chosen_images_alone(part):
+    images = noise(8)
+    plain = some(images, part, 0.5, generator(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = some(images, part, 0.5, generator(2))
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, plain, atol=0.03, rtol=0)
+    changed = (plain != images).flatten(1).any(dim=1)
+    assert 0 < changed.sum() < 8
+    assert torch.equal(mixed[~changed], images[~changed])

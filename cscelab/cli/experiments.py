@@ -23,9 +23,10 @@ def figures(
     Table 1, every method on single- and multi-label data, is drawn only when it is named. `cscelab figures table1`
     compares at 32 bits with one seed, in half an hour on two cores; `cscelab figures table1 --profile standard` at
     every code length with three seeds, in a night. What was interrupted goes on where the same command finds it.
+    `cscelab figures cost` measures only what training costs, method beside method, best while nothing else runs.
 
     Args:
-        only: figures to draw, as fig5 table2; by default all but table1 and study.
+        only: figures to draw, as fig5 table2; by default all but table1, cost and study.
         profile: which experiments.
         out: folder for PNG, SVG and CSV; figures/ for quick, figures/PROFILE otherwise.
         jobs: trainings at a time; by default as many as there are cores.
@@ -70,8 +71,7 @@ def train(
         database_images: images to search, for folder data.
         queries: images to search with, for folder data.
         epochs: in place of the profile's.
-        backbone: tiny, resnet18, resnet34, resnet50, resnet101, vgg16, gcvit_xxtiny or vit_b_16, in place of the
-            profile's.
+        backbone: a trunk's name, as resnet50, in place of the profile's; an unknown one is answered with the choices.
         weights: default, none, or a .safetensors, .pth or .pt file.
         retrain: train even where a run is stored.
     """

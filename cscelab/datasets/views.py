@@ -1,4 +1,4 @@
-"""Views: the random crops, colours, greys and blurs of contrastive learning (SimCLR, Chen et al., ICML 2020, App. A).
+"""Views: the random crops, colours, greys and blurs of contrastive learning (SimCLR, Chen et al., ICML 2020).
 
 Every image of a batch has draws of its own, all from the generator that is given; torchvision's transforms draw once a
 batch, and from torch's global generator. images (B, 3, H, W), float in [0, 1], come back of the same shape and range.
@@ -28,12 +28,15 @@ def uniform(images: Tensor, low: float, high: float, generator: torch.Generator)
 
 
 def some(images: Tensor, change: Change, probability: float, generator: torch.Generator) -> Tensor:
-    """Each image with this probability changed, the others as they were."""
+    """Each image with this probability changed, the others as they were; a change is not called without an image."""
     if probability == 0:
         return images
     chosen = (uniform(images, 0, 1, generator) < probability).flatten()
+    if not chosen.any():
+        return images
+    changed = change(images[chosen], generator).to(images)  # in mixed precision a change gives half precision
     images = images.clone()
-    images[chosen] = change(images[chosen], generator)
+    images[chosen] = changed
     return images
 
 

@@ -9,24 +9,23 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from cscelab.cost import measure_costs
 from cscelab.datasets.aviary import Aviary
 from cscelab.experiment import Experiment
-from cscelab.figures import cams, comparison, curves, diagrams, galleries, methods, sheets, tables
-from cscelab.figures.context import Context, compared_recipes, recipe_of, seeded
+from cscelab.figures import cams, comparison, costs, curves, diagrams, galleries, methods, sheets, tables
+from cscelab.figures.context import Context, benchmarks_at_hand, compared_recipes, recipe_of, seeded
 from cscelab.figures.study import study_table
 from cscelab.figures.style import save
 from cscelab.jobs import run_all
 from cscelab.neighbours import name_of
 from cscelab.paths import make_folder
 from cscelab.profiles import SINGLE
-from cscelab.recipes import TABLE2, TABLE3, recipe, study
+from cscelab.recipes import TABLE2, TABLE3, recipe, study, titled
 from cscelab.titles import data_titles
 
 OUT = "choose another folder with --out"
-WHOLE = comparison.WHOLE
 NO_WEIGHTS = (
-    "Rows that name a trunk are the paper's: their ImageNet weights are a download, so that ours are blank here;"
-    " --profile paper trains them."
+    "Rows that name a trunk are the paper's, their ImageNet weights a download: only --profile paper trains them."
 )
 Drawn = dict[str, Figure | pd.DataFrame]  # file stem -> picture, or table that becomes a CSV
 
@@ -76,24 +75,40 @@ def _fig6(context: Context) -> Drawn:
 
 def _table1(context: Context) -> Drawn:
     profile, drawn = context.profile, Drawn()
-    middle = profile.compared[len(profile.compared) // 2]  # the code length of the curves
-    for on, benchmark in profile.benchmarks.items():
+    middle, several = _middle(context), len(profile.compared) > 1
+    for on, benchmark in benchmarks_at_hand(profile).items():
         rows = context.compared(on)
         frame = comparison.method_table(rows, benchmark.published, on != SINGLE)
         first = {row: seeds[middle][0] for row, seeds in rows.items() if seeds}
-        (data,) = data_titles({benchmark.data: first[WHOLE].metrics["n_classes"]}).values()
+        (data,) = data_titles({benchmark.data: first[comparison.REFERENCE].metrics["n_classes"]}).values()
         title = f"Table 1: every method on {data} ({'single' if on == SINGLE else 'multi'}-label)"
         note = "\n".join([_note(context), comparison.goals(frame), *([] if profile.downloads else [NO_WEIGHTS])])
         stem = f"table1-{on}{_seeds_suffix(context)}"
         drawn |= {
             stem: frame,
-            f"{stem}-picture": tables.table_figure(frame, title, note),
+            f"{stem}-picture": tables.table_figure(frame, title, note, brief=several),
             f"methods-{on}-precision-recall": methods.precision_recall_panels(first),
             f"methods-{on}-precision-at-n": methods.precision_panels(first),
         }
-        if on == SINGLE:
-            drawn |= {"methods-cost": methods.cost_table(first), "methods-cost-picture": methods.cost_figure(first)}
-    return drawn
+    return drawn | _cost(context)
+
+
+def _middle(context: Context) -> int:
+    """The code length of Table 1's curves and of the cost."""
+    return context.profile.compared[len(context.profile.compared) // 2]
+
+
+def _cost(context: Context) -> Drawn:
+    profile, bits = context.profile, _middle(context)
+    on = next(iter(benchmarks_at_hand(profile)))
+    experiments = [recipe(name, context.profile_name, bits, profile.seeds[0], on) for name in compared_recipes(profile)]
+    named = {titled(one.method): one for one in experiments}
+    measured = measure_costs(named, rounds=1, steps=1, warm_up=0) if profile.smoke else measure_costs(named)
+    frame = costs.cost_table(measured, smoke=profile.smoke)
+    (data,) = data_titles({experiments[0].data: None}).values()
+    setting = f"{context.profile_name} profile: {data}; {profile.backbone.name} trunk; {bits} bits"
+    batch = f"batches of {profile.training.batch_size}"
+    return {"methods-cost": frame, "methods-cost-picture": costs.cost_figure(frame, f"{setting}; {batch}")}
 
 
 def _table(context: Context, number: int) -> Drawn:
@@ -162,24 +177,28 @@ FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
         "every method, single- and multi-label, with curves and training cost (drawn only when named: half an hour)",
         _table1,
     ),
+    "cost": ("Table 1's training cost alone, measured anew: on a quiet machine (drawn only when named)", _cost),
     "table2": ("structures", lambda context: _table(context, 2)),
     "table3": ("losses", lambda context: _table(context, 3)),
     "curves": ("training curves, precision-recall, mAP by code length", _curves),
     "aviary": ("contact sheets of the embedded data", _sheets),
     "study": ("what trains AIE: its scale, a norm, the mixer's start; three seeds (drawn only when named)", _study),
 }
-WHEN_NAMED = ("table1", "study")
-WITHOUT_WHOLE = ("table1", "table2", "table3", "study")  # all others show CSCE-Net at the first gallery length
+WHEN_NAMED = ("table1", "cost", "study")
+WITHOUT_CSCE = ("table1", "cost", "table2", "table3", "study")  # all others show CSCE-Net at the first gallery length
 BY_DEFAULT = tuple(name for name in FIGURES if name not in WHEN_NAMED)
 TITLES = {name: title for name, (title, _) in FIGURES.items()}
 
 
 def needed(names: Iterable[str], profile_name: str, seeds: int | None = None) -> list[Experiment]:
-    """Every experiment these figures are drawn from."""
+    """Every experiment these figures are drawn from.
+
+    Of Table 1's data sets those whose split lists are there. Raises ValueError where there is none.
+    """
     profile, names = seeded(profile_name, seeds), set(names)
     first = profile.seeds[0]
     experiments = []
-    if names - set(WITHOUT_WHOLE):
+    if names - set(WITHOUT_CSCE):
         experiments.append(recipe("csce", profile_name, profile.gallery[0], first))
     if names & {"fig1", "fig6"}:
         experiments.append(recipe("table2/baseline", profile_name, profile.gallery[0], first))
@@ -188,7 +207,7 @@ def needed(names: Iterable[str], profile_name: str, seeds: int | None = None) ->
     if "table1" in names:
         experiments += [
             recipe(name, profile_name, bits, seed, on)
-            for on in profile.benchmarks
+            for on in benchmarks_at_hand(profile)
             for name in compared_recipes(profile)
             for bits in profile.compared
             for seed in profile.seeds
@@ -223,6 +242,9 @@ def build(
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
         raise ValueError(f"unknown figure {unknown[0]!r}; choose from {list(FIGURES)}")
+    if "table1" in names:
+        for on in seeded(profile, seeds).benchmarks.keys() - benchmarks_at_hand(seeded(profile, seeds)).keys():
+            print(f"Table 1 leaves out {on}: its split lists are absent (data/README.md)")
     folder = make_folder(out or (Path("figures") if profile == "quick" else Path("figures") / profile), OUT)
     runs = run_all(needed(names, profile, seeds), jobs=jobs, root=root)
     context = Context(profile, {run.experiment.hash: run for run in runs}, seeds)

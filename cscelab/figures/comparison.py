@@ -8,32 +8,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cscelab import published
 from cscelab.compare import average_precision, require_comparable
 from cscelab.datasets import ListFiles
 from cscelab.experiment import Run
 from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe
-from cscelab.published import LENGTHS, RESNET, TABLE1, TABLE2, TABLE3, PublishedTable
-from cscelab.recipes import TABLE1 as ROWS
-from cscelab.recipes import TRUNK_TITLES, UNSUPERVISED
+from cscelab.published import LENGTHS, RESNET, PublishedTable
+from cscelab.recipes import TABLE1, TRUNK_TITLES, UNSUPERVISED
 from cscelab.retrieval.bootstrap import difference, interval
 
 RunsByRow = Mapping[str, Mapping[int, Sequence[Run]]]  # row -> bits -> one run a seed
 
 OTHER = ("other data", "other backbone")
-WHOLE = "CSCE-Net"  # what Table 1 compares every method with
+REFERENCE = "CSCE-Net"  # what Table 1 compares every method with
+YES, NO, UNCLEAR = "yes", "no", "within the interval"  # verdicts: on which side of its goal a row's interval lies
 
 
 def structure_table(runs_by_row: RunsByRow) -> pd.DataFrame:
     """Table 2, by row and code length."""
-    return comparison_table(runs_by_row, TABLE2)
+    return comparison_table(runs_by_row, published.TABLE2)
 
 
 def loss_table(runs_by_row: RunsByRow) -> pd.DataFrame:
     """Table 3, by row and code length."""
-    return comparison_table(runs_by_row, TABLE3)
+    return comparison_table(runs_by_row, published.TABLE3)
 
 
-def comparison_table(runs_by_row: RunsByRow, published: PublishedTable, reference: str | None = None) -> pd.DataFrame:
+def comparison_table(runs_by_row: RunsByRow, printed: PublishedTable, reference: str | None = None) -> pd.DataFrame:
     """A row a method; columns "16 bits: mAP", and after the colon what follows here, then the published numbers.
 
     "deviation": sample standard deviation over seeds, blank for one; "low", "high": 95% interval of mAP over the
@@ -60,9 +61,9 @@ def comparison_table(runs_by_row: RunsByRow, published: PublishedTable, referenc
         for bits in lengths:
             other = () if row == reference else runs_by_row[reference].get(bits, ())
             cells |= {f"{bits} bits: {name}": value for name, value in _cells(by_bits.get(bits, ()), other).items()}
-        for data_set in published.data_sets:
+        for data_set in printed.data_sets:
             for bits in LENGTHS:
-                cells[f"{published.label(data_set)}, {bits} bits"] = published.value(row, data_set, bits)
+                cells[f"{printed.label(data_set)}, {bits} bits"] = printed.value(row, data_set, bits)
         if any_smoke(runs):
             cells["remark"] = SMOKE_MARK
         rows[row] = cells
@@ -73,8 +74,8 @@ def comparison_table(runs_by_row: RunsByRow, published: PublishedTable, referenc
     frame.attrs = {
         "ours": _described(runs),
         "reference": reference,
-        "published": published.source,
-        "other": _other(runs_by_row, published),
+        "published": printed.source,
+        "other": _other(runs_by_row, printed),
         "smoke": any_smoke(runs),
     }
     return frame
@@ -87,13 +88,13 @@ def _described(runs: Sequence[Run]) -> str:
     return describe(runs[0]).replace(trunk, f"{trunk} unless named" if several else trunk)
 
 
-def _other(runs_by_row: RunsByRow, published: PublishedTable) -> tuple[str, ...]:
+def _other(runs_by_row: RunsByRow, printed: PublishedTable) -> tuple[str, ...]:
     """In what our runs differ from the published ones: split lists on a ResNet-50 or the trunk that the row names."""
     runs = [(row, run) for row, by_bits in runs_by_row.items() for seeds in by_bits.values() for run in seeds]
     differs = {
         OTHER[0]: any(not isinstance(run.experiment.data, ListFiles) for _, run in runs),
         OTHER[1]: any(
-            TRUNK_TITLES.get(run.experiment.method.backbone.name) != published.backbones.get(row, RESNET)
+            TRUNK_TITLES.get(run.experiment.method.backbone.name) != printed.backbones.get(row, RESNET)
             for row, run in runs
         ),
     }
@@ -124,35 +125,64 @@ def method_table(runs_by_row: RunsByRow, data_sets: Sequence[str], multilabel: b
     """Table 1 on one of our data sets: `comparison_table` against CSCE-Net, and how far each row is above a floor.
 
     data_sets: the paper's whose numbers stand beside. After the differences of a code length follow "times LSH" and,
-    for supervised rows, "twice LSH" ("yes" or "no"); on multi-label data, where chance is high, "minus ITQ" and "above
-    ITQ". Raises ValueError where the floor or CSCE-Net has no row, and as `comparison_table`.
+    for supervised rows, "twice LSH": YES or NO where the paired interval of mAP less twice the floor's is clear of 0,
+    else UNCLEAR; on multi-label data, where chance is high, "minus ITQ" and "above ITQ". Rows on other trunks than the
+    floor's are held against nothing. The last column, "labels", says which rows learn from them.
+    `attrs` also holds "chance" (share of relevant images), "unsupervised" (rows) and "floor".
+    Raises ValueError where the floor or CSCE-Net has no row, and as `comparison_table`.
     """
     floor = "ITQ" if multilabel else "LSH"
     if not runs_by_row.get(floor):
         raise ValueError(f"no run of {floor} came, which the rows are held against; give its runs too")
-    frame = comparison_table(runs_by_row, TABLE1.beside(*data_sets), WHOLE)
-    supervised = [row for row, method in ROWS.items() if method.name not in UNSUPERVISED]
+    frame = comparison_table(runs_by_row, published.TABLE1.beside(*data_sets), REFERENCE)
+    held = [row for row, runs in runs_by_row.items() if row != floor and _trunks(runs) == _trunks(runs_by_row[floor])]
+    unsupervised = [row for row in runs_by_row if TABLE1[row].name in UNSUPERVISED]
     for bits in sorted({bits for by_bits in runs_by_row.values() for bits in by_bits}):
         ours = frame[f"{bits} bits: mAP"]
-        above = (ours - ours[floor] if multilabel else ours / ours[floor]).where(ours.index != floor)
-        reached = above > 0 if multilabel else above >= 2
-        told = ours.notna() & ours.index.isin(supervised)
+        differences = [name for name in frame.columns if name.startswith(f"{bits} bits: difference")]
+        frame.loc[~frame.index.isin([*held, floor]), differences] = np.nan
+        above = (ours - ours[floor] if multilabel else ours / ours[floor]).where(ours.index.isin(held))
+        verdicts = {
+            row: _verdict(runs_by_row[row][bits], runs_by_row[floor][bits], 1 if multilabel else 2)
+            for row in held
+            if row not in unsupervised and runs_by_row[row].get(bits) and runs_by_row[floor].get(bits)
+        }
         place = frame.columns.get_loc(f"{bits} bits: difference high")
         assert isinstance(place, int)
         frame.insert(place + 1, f"{bits} bits: {'minus' if multilabel else 'times'} {floor}", above)
-        verdicts = reached.map({True: "yes", False: "no"}).where(told, None)
-        frame.insert(place + 2, f"{bits} bits: {'above' if multilabel else 'twice'} {floor}", verdicts)
+        goal = f"{bits} bits: {'above' if multilabel else 'twice'} {floor}"
+        frame.insert(place + 2, goal, pd.Series(verdicts, dtype=object).reindex(frame.index))
+    frame["labels"] = [NO if row in unsupervised else YES for row in runs_by_row]
+    first = next(seeds[0] for seeds in runs_by_row[floor].values() if seeds)
+    chance = float(first.metrics["report"]["pr_curve"]["precision"][-1])  # within the largest radius: of all images
+    frame.attrs |= {"chance": chance, "unsupervised": unsupervised, "floor": floor}
     return frame
 
 
+def _trunks(runs: Mapping[int, Sequence[Run]]) -> set[str]:
+    return {run.experiment.method.backbone.name for seeds in runs.values() for run in seeds}
+
+
+def _verdict(ours: Sequence[Run], floor: Sequence[Run], times: float) -> str:
+    """Whether mAP is above so many times the floor's, by the paired interval over the queries."""
+    gap = difference(average_precision(ours), times * average_precision(floor))
+    return YES if gap.low > 0 else NO if gap.high < 0 else UNCLEAR
+
+
 def goals(frame: pd.DataFrame) -> str:
-    """In a sentence, which supervised rows of a `method_table` stay below what they are held against."""
+    """In words, which supervised rows of a `method_table` are above what they are held against, at each code length."""
     said = []
     for name in frame.columns:
         bits, _, goal = name.partition(": ")
-        if goal.startswith(("twice ", "above ")):
-            told = frame[name].dropna()
-            below = list(told.index[told == "no"])
-            rest = f", not {', '.join(below)}" if below else ""
-            said.append(f"{goal} at {bits}: {len(told) - len(below)} of {len(told)} supervised rows{rest}")
-    return f"mAP {'; '.join(said)}."
+        if not goal.startswith(("twice ", "above ")):
+            continue
+        told = frame[name].dropna()
+        rows = {verdict: list(told.index[told == verdict]) for verdict in (YES, NO, UNCLEAR)}
+        what = f"{goal.replace('twice', 'more than twice')}'s"
+        line = f"At {bits} the mAP of {len(rows[YES])} of {len(told)} supervised methods is {what}"
+        if rows[NO]:
+            line += f"; below it: {', '.join(rows[NO])}"
+        if rows[UNCLEAR]:
+            line += f"; the interval cannot tell for {', '.join(rows[UNCLEAR])}"
+        said.append(f"{line}.")
+    return " ".join(said)

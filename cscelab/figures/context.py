@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
-from cscelab.datasets import Splits
+from cscelab.datasets import DataConfig, Splits
+from cscelab.datasets.lists import LISTS, ListFiles
 from cscelab.experiment import Run
+from cscelab.figures.comparison import RunsByRow
 from cscelab.methods.base import MethodConfig
 from cscelab.model.network import HashNetwork
-from cscelab.profiles import SINGLE, Profile, find_profile
+from cscelab.profiles import SINGLE, Benchmark, Profile, find_profile
 from cscelab.recipes import METHODS_BY_RECIPE, OWN_TRUNKS, TABLE1, recipe
-
-RunsByRow = dict[str, dict[int, list[Run]]]  # row -> bits -> one run a seed
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,27 @@ def seeded(profile_name: str, seeds: int | None) -> Profile:
     if seeds < 1:
         raise ValueError(f"{seeds} seeds were asked for; give at least 1")
     return replace(profile, seeds=tuple(range(seeds)))
+
+
+def benchmarks_at_hand(profile: Profile) -> dict[str, Benchmark]:
+    """The data sets of Table 1 without those whose split lists are absent.
+
+    Raises ValueError where that is all of them.
+    """
+    found = {on: one for on, one in profile.benchmarks.items() if not absent_lists(one.data)}
+    if not found:
+        lists = [absent_lists(one.data)[0] for one in profile.benchmarks.values()]
+        raise ValueError(
+            f"Table 1 found none of its split lists ({', '.join(map(str, lists))}); lay out at least one data set as"
+            " data/README.md says"
+        )
+    return found
+
+
+def absent_lists(data: DataConfig) -> list[Path]:
+    """Split lists that a data set names and that are not there."""
+    named = [Path(getattr(data, split)) for split in LISTS] if isinstance(data, ListFiles) else []
+    return [file for file in named if not file.is_file()]
 
 
 def compared_recipes(profile: Profile) -> list[str]:

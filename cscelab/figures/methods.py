@@ -1,13 +1,11 @@
-"""Every method beside every other: curves in a panel each, since fifteen in one would hide each other, and the cost."""
+"""Every method beside every other: curves in a panel each, since fifteen in one would hide each other."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,16 +13,14 @@ from cscelab.evaluate import evaluate
 from cscelab.experiment import Run
 from cscelab.figures.alt import sentences
 from cscelab.figures.curves import RADIUS
-from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe_data, mark_smoke
-from cscelab.figures.style import BLACK, BLUE, GREY, ORANGE, new_figure, styled, tint
+from cscelab.figures.provenance import describe_data, mark_smoke
+from cscelab.figures.style import BLACK, BLUE, GREY, new_figure, styled, tint
 from cscelab.retrieval import ranking
 from cscelab.retrieval.measures import reached
 
 COLUMNS = 5
-SHARED = "CPU time grows where other work shares the cores"
 DEEPEST = 1000  # n of precision@n
 OTHERS = tint(GREY, 0.35)
-EPOCH, BEFORE, WHOLE = "CPU seconds an epoch", "CPU seconds before the first epoch", "CPU seconds"
 
 
 @styled()
@@ -93,83 +89,6 @@ def precision_at_each(run: Run, deepest: int = DEEPEST) -> tuple[np.ndarray, flo
     depths = reached(counts, range(1, deepest + 1))
     everything = float((counts.n_relevant / counts.items.sum(axis=1)).mean())
     return np.array([ranking.expected_hits(counts, n).mean() / n for n in depths]), everything
-
-
-def cost_table(runs: Mapping[str, Run], reference: str = "CSQ") -> pd.DataFrame:
-    """What training took, a row a method: CPU seconds an epoch (median), before the first (codes learned from labels,
-    shallow methods' whole fitting), altogether, and "ratio", to the reference. Blank for runs that stored no CPU time.
-
-    Raises ValueError where the reference is not among the runs.
-    """
-    if reference not in runs:
-        raise ValueError(f"there is no {reference!r} to compare the cost with; choose from {list(runs)}")
-    rows = {}
-    for name, run in runs.items():
-        epochs = [row.get("cpu_seconds", math.nan) for row in run.history if row["epoch"] > 0]
-        before = run.history[0].get("preparation_cpu_seconds", math.nan)
-        each = float(np.median(epochs)) if epochs else 0.0
-        rows[name] = {"epochs": len(epochs), EPOCH: each, BEFORE: before, WHOLE: before + len(epochs) * each}
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    frame.index.name = "method"
-    if any_smoke(runs.values()):
-        frame["remark"] = SMOKE_MARK
-    return frame.assign(ratio=frame[WHOLE] / frame.loc[reference, WHOLE]).sort_values("ratio", kind="stable")
-
-
-@styled()
-def cost_figure(runs: Mapping[str, Run], reference: str = "CSQ") -> Figure:
-    """CPU time of a whole training as a multiple of the reference's, the cheapest first; seconds are written beside."""
-    frame = cost_table(runs, reference)
-    unit = frame.loc[reference, WHOLE]
-    known = frame[frame["ratio"].notna()]
-    gap = _gap(frame, next(iter(runs.values())).experiment.bits)
-    figure = new_figure(9, 1.6 + 0.32 * len(known), layout="constrained")
-    axes = figure.subplots()
-    places = list(range(len(known)))
-    before = known[BEFORE] / unit
-    axes.barh(places, known["ratio"] - before, left=before, color=BLUE, label="epochs")
-    axes.barh(
-        places, before, color=tint(ORANGE, 0.6), hatch="///", edgecolor=BLACK, lw=0.5,
-        label="before the first epoch: codes, banks, fitting",
-    )  # fmt: skip
-    said = []
-    for place, (name, row) in zip(places, known.iterrows(), strict=True):
-        look: Any = {"va": "center", "fontsize": 9}
-        axes.annotate(
-            f"{row['ratio']:.2f} ×", (row["ratio"], place), (5, 0), textcoords="offset points",
-            bbox={"fc": "white", "ec": "none", "pad": 1}, **look,
-        )  # fmt: skip
-        axes.text(1.01, place, _seconds(row), transform=axes.get_yaxis_transform(), **look)
-        said.append(f"{name} {row['ratio']:.2f} times, {_seconds(row)}")
-    if len(known):
-        axes.axvline(1, color=BLACK, lw=0.8, ls=":", zorder=1.5)
-    axes.set_yticks(places, [str(name) for name in known.index])
-    axes.set(
-        title=f"CPU time of training, {reference} = 1",
-        xlabel=f"CPU time of a whole training over that of {reference}\n{_setting(runs)}; {SHARED}\n{gap}".rstrip(),
-        xlim=(0, 1.12 * float(np.nan_to_num(known["ratio"].max(), nan=1.0))),  # room for the number behind a bar
-        ylim=(max(len(known), 1) - 0.4, -0.6),
-    )
-    axes.grid(axis="y", visible=False)
-    if len(known):
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    order = f"CPU time of training as a multiple of {reference}'s, the cheapest first"
-    figure.alt = sentences([f"{order}: {'; '.join(said) or 'none'}", gap])  # type: ignore[attr-defined]
-    return mark_smoke(figure, runs.values())
-
-
-def _seconds(row: pd.Series) -> str:
-    if not row["epochs"]:
-        return f"fitted once, {row[BEFORE]:.1f} s"
-    before = f" + {row[BEFORE]:.1f} s before" if row[BEFORE] >= 0.5 else ""
-    n = int(row["epochs"])
-    return f"{n} epoch{'s' * (n > 1)} of {row[EPOCH]:.1f} s{before}"
-
-
-def _gap(frame: pd.DataFrame, bits: int) -> str:
-    """Which rows have no CPU time, and what to do about it."""
-    unknown = ", ".join(frame.index[frame[WHOLE].isna()])
-    return f"No CPU time was stored for {unknown}: `cscelab train NAME --bits {bits} --retrain`" if unknown else ""
 
 
 def _setting(runs: Mapping[str, Run]) -> str:

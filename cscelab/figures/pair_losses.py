@@ -13,17 +13,18 @@ from torch import Tensor
 
 from cscelab.cauchy import cauchy_pair_loss
 from cscelab.figures.alt import sentences
-from cscelab.figures.style import BLACK, BLUE, GREEN, GREY, VERMILION, new_figure, styled
+from cscelab.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure, styled
 from cscelab.methods.dch import DCHConfig
 from cscelab.methods.dhn import DHNConfig, batch_likelihood
-from cscelab.methods.dsh import contrastive_loss
+from cscelab.methods.dsh import DSHConfig, contrastive_loss
 from cscelab.methods.hashnet import HashNetConfig
 from cscelab.pairs import different_images, pair_likelihood
 
 LOOKS: dict[str, dict[str, Any]] = {
     "DHN": {"color": BLUE, "ls": "-", "marker": "o"},
     "HashNet": {"color": GREEN, "ls": "-.", "marker": "D"},
-    "DSH": {"color": VERMILION, "ls": "--", "marker": "s"},
+    "DSH, m = K": {"color": VERMILION, "ls": "--", "marker": "s"},
+    "DSH, m = 2 K": {"color": ORANGE, "ls": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
     "DCH": {"color": BLACK, "ls": ":", "marker": "^"},
 }
 
@@ -31,8 +32,8 @@ LOOKS: dict[str, dict[str, Any]] = {
 def pair_costs(bits: int = 32) -> dict[str, np.ndarray]:
     """Loss -> (2, K + 1): of an alike (row 0) and an unlike pair (row 1) of codes that differ in 0, 1, ..., K bits.
 
-    Each by its method's own function and defaults, DSH with the paper's margin of 2 K, on codes of -1 and +1, the two
-    images being the whole batch.
+    Each by its method's own function and defaults, DSH with our margin of K and with the paper's of 2 K, on codes of
+    -1 and +1, the two images being the whole batch. DCH's unlike pair at 0 bits costs inf, as its equation has it.
     Raises ValueError for less than one bit.
     """
     if bits < 1:
@@ -42,7 +43,8 @@ def pair_costs(bits: int = 32) -> dict[str, np.ndarray]:
     costs: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "DHN": lambda codes, similar: batch_likelihood(codes, similar, DHNConfig().inner_scale),
         "HashNet": lambda codes, similar: pair_likelihood(alpha * codes @ codes.T, similar)[0, 1],
-        "DSH": lambda codes, similar: contrastive_loss(codes, similar, 2.0 * bits, others),
+        "DSH, m = K": lambda codes, similar: contrastive_loss(codes, similar, DSHConfig().margin * bits, others),
+        "DSH, m = 2 K": lambda codes, similar: contrastive_loss(codes, similar, 2.0 * bits, others),
         "DCH": lambda codes, similar: cauchy_pair_loss(codes, similar, DCHConfig().gamma, others),
     }
     found = {name: np.zeros((2, bits + 1)) for name in costs}
@@ -53,21 +55,30 @@ def pair_costs(bits: int = 32) -> dict[str, np.ndarray]:
             similar = torch.full((2, 2), alike).fill_diagonal_(1.0)
             for name, cost in costs.items():
                 found[name][row, distance] = float(cost(codes, similar))
+    found["DCH"][1, 0] = np.inf  # CLOSEST, which keeps a training finite there, would set the scale of the curve
     return found
+
+
+def cost_shares(costs: np.ndarray) -> np.ndarray:
+    """Costs (2, K + 1) as shares of the largest finite one of their row; NaN where they are infinite."""
+    finite = np.where(np.isfinite(costs), costs, np.nan)
+    return finite / np.nanmax(finite, axis=1, keepdims=True)
 
 
 @styled()
 def pair_losses_figure(bits: int = 32) -> Figure:
-    """Left an alike, right an unlike pair: each loss against the bits that differ, as a share of its largest value."""
-    costs = pair_costs(bits)
+    """Left an alike, right an unlike pair: each loss against the bits that differ, as a share of its largest value.
+
+    A curve begins where its loss is finite.
+    """
+    shares = {name: cost_shares(costs) for name, costs in pair_costs(bits).items()}
     figure = new_figure(10, 4.2)
     alike, unlike = figure.add_axes((0.075, 0.24, 0.405, 0.66)), figure.add_axes((0.575, 0.24, 0.405, 0.66))
     handles = []
-    for name, by_kind in costs.items():
+    for name, by_kind in shares.items():
         look = {**LOOKS[name], "ms": 5, "markevery": max(1, bits // 8)}
-        shares = by_kind / by_kind.max(axis=1, keepdims=True)
-        handles += alike.plot(shares[0], label=name, **look)
-        unlike.plot(shares[1], **look)
+        handles += alike.plot(by_kind[0], label=name, **look)
+        unlike.plot(by_kind[1], **look)
     _finish(alike, "An alike pair", bits)
     _finish(unlike, "An unlike pair", bits)
     alike.set_ylabel("loss / its largest value")
@@ -76,10 +87,10 @@ def pair_losses_figure(bits: int = 32) -> Figure:
     figure.alt = sentences([  # type: ignore[attr-defined]
         f"Loss of a pair of {bits}-bit codes against the bits that differ, as a share of its largest value",
         *(
-            f"{name}: at {half} bits {by_kind[0, half] / by_kind[0].max():.2f} if alike, "
-            f"{by_kind[1, half] / by_kind[1].max():.2f} if unlike; at 1 bit {by_kind[0, 1] / by_kind[0].max():.2f} and "
-            f"{by_kind[1, 1] / by_kind[1].max():.2f}"
-            for name, by_kind in costs.items()
+            f"{name}: at {half} bits {by_kind[0, half]:.2f} if alike, {by_kind[1, half]:.2f} if unlike; at 1 bit "
+            f"{by_kind[0, 1]:.2f} and {by_kind[1, 1]:.2f}"
+            + ("; infinite at 0 bits if unlike" if np.isnan(by_kind[1, 0]) else "")
+            for name, by_kind in shares.items()
         ),
     ])  # fmt: skip
     return figure

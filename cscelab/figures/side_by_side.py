@@ -29,6 +29,8 @@ from cscelab.retrieval.bootstrap import interval
 
 MOST = 8  # codes in one picture: so many curves have a colour, a line and a mark of their own
 COMMAND = "cscelab figures table1"  # trains every method, once
+# Methods whose loss draws the stored values themselves to -1 and +1; the others bound them first or see angles alone.
+DRAWN_TO_ONE = ("dpsh", "dsh", "greedyhash", "csce")
 VIEWS = ("curves", "gallery", "codes", "table")
 SIDES = ("query_codes", "query_labels", "database_codes", "database_labels", "query_ids", "database_ids")
 DEPTHS = tuple(step * 10**power for power in range(5) for step in (1, 2, 5))  # n of precision at n
@@ -89,9 +91,11 @@ class Coded:
         return self.report.average_precision
 
     @cached_property
-    def quantization_error(self) -> float:
-        """Mean squared difference of a value from its bit, over the database. It compares methods only where the
-        values of all are meant to lie near -1 and +1."""
+    def quantization_error(self) -> float | None:
+        """Mean squared difference of a value from its bit, over the database; None for a method that is not among
+        DRAWN_TO_ONE, whose values may be of any size."""
+        if self.collection.experiment.method.name not in DRAWN_TO_ONE:
+            return None
         values = self.collection.codes["database_values"].astype(np.float32)
         return float(np.square(values - self.collection.codes["database_codes"]).mean())
 
@@ -135,8 +139,8 @@ def disagreement(coded: Sequence[Coded]) -> np.ndarray:
 def score_table(coded: Sequence[Coded]) -> pd.DataFrame:
     """mAP of each and its difference from the first, with 95% intervals over the same resampled queries.
 
-    A row each; columns: "mAP@all", "low", "high", "minus the first", "from", "to", and "on other queries": whether the
-    difference of these trained models would be expected to stay "higher" or "lower", or is "open".
+    A row each; columns: "mAP@all", "low", "high", "minus " and the first's name, "from", "to", and "on other queries":
+    whether the difference of these trained models would be expected to stay "higher" or "lower", or is "open".
     """
     check_comparable(coded, most=None)
     precision = np.stack([one.average_precision for one in coded], axis=1)  # (Q, M)
@@ -145,7 +149,7 @@ def score_table(coded: Sequence[Coded]) -> pd.DataFrame:
     scores, gaps = (np.stack(part, axis=1) for part in zip(*(np.split(one, 2) for one in found), strict=True))
     index = pd.Index([one.name for one in coded], name="codes")
     table = pd.DataFrame(scores, index, ["mAP@all", "low", "high"])
-    table[["minus the first", "from", "to"]] = gaps
+    table[[f"minus {coded[0].name}", "from", "to"]] = gaps
     table["on other queries"] = np.where(gaps[:, 1] > 0, "higher", np.where(gaps[:, 2] < 0, "lower", "open"))
     table.iloc[0, 3:] = np.nan
     return table.assign(note=SMOKE_MARK) if _any_smoke(coded) else table
@@ -153,7 +157,8 @@ def score_table(coded: Sequence[Coded]) -> pd.DataFrame:
 
 def codes_table(coded: Sequence[Coded]) -> pd.DataFrame:
     """What the codes look like, a row each: distinct codes of the database, pairs of different classes with one code
-    ("collisions"), mean distance within and between classes, correlation of bits, quantisation error."""
+    ("collisions"), mean distance within and between classes, recall within RADIUS, correlation of bits, and the
+    quantisation error, NaN where it means nothing (DRAWN_TO_ONE)."""
     check_comparable(coded, most=None)
     rows = {}
     for one in coded:
@@ -163,9 +168,10 @@ def codes_table(coded: Sequence[Coded]) -> pd.DataFrame:
             "collisions": codes.collisions,
             "bits apart within classes": codes.within_distance,
             "between classes": codes.between_distance,
+            f"recall within radius {RADIUS}": one.report.pr_curve.recall[min(RADIUS, one.bits)],
             "mean |correlation| of bits": codes.mean_correlation,
             "farthest bit from balance": float(np.abs(codes.bit_balance - 0.5).max()),
-            "quantisation error": one.quantization_error,
+            "quantisation error": np.nan if one.quantization_error is None else one.quantization_error,
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("codes")
     return table.assign(note=SMOKE_MARK) if _any_smoke(coded) else table

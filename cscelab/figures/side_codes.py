@@ -59,12 +59,12 @@ def codes_figure(coded: Sequence[Coded]) -> Figure:
 
 
 def _numbers(one: Coded) -> list[str]:
-    codes = one.report.codes
+    codes, error = one.report.codes, one.quantization_error
     return [
         f"{codes.distinct_codes:,} different codes of {len(one.collection.splits.database):,}",
         f"{codes.collisions:,} pairs collide",
-        f"quantisation error {one.quantization_error:.2f}",
         f"mean |correlation| {codes.mean_correlation:.2f}",
+        *([] if error is None else [f"quantisation error {error:.2f}"]),
     ]
 
 

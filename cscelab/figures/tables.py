@@ -11,34 +11,36 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cscelab.figures.alt import sentences
-from cscelab.figures.comparison import OTHER
-from cscelab.figures.comparison import comparison_table as comparison_table  # also found here, beside its picture
-from cscelab.figures.comparison import loss_table as loss_table
+from cscelab.figures.comparison import NO, OTHER, UNCLEAR, YES
+from cscelab.figures.comparison import loss_table as loss_table  # also found here, beside their picture
 from cscelab.figures.comparison import structure_table as structure_table
 from cscelab.figures.mosaic import Mosaic, paragraph_height, width_of, wrap
 from cscelab.figures.provenance import stamp
-from cscelab.figures.style import GREY, styled, tint, verdict
+from cscelab.figures.style import BLACK, GREY, styled, tint, verdict
 from cscelab.published import LENGTHS
 from cscelab.retrieval.bootstrap import LEVEL
 
 SIZE, SMALL = 9.0, 7.5  # points, of a number and of the interval under it
 ROW, LINE = 0.4, 0.145  # inches, of a row and from a number down to its interval
 MARGIN = 0.15
-NOT_OURS = "published by the authors"
-VERDICTS = {"yes": True, "no": False}
+NOT_OURS = "printed by Xue et al."
+VERDICTS = {YES: verdict(True)[:2], NO: verdict(False)[:2], UNCLEAR: (BLACK, "~")}  # colour, mark
+NOT_TRAINED = "not trained here"
+FROZEN = "°"  # behind the name of a row that uses no labels
 # Behind the colon, of each code length; the last with its 95% limits.
 CELLS = ("mAP", "deviation", "low", "high", "seeds", "continuous mAP")
 DIFFERENCE = ("difference", "difference low", "difference high")
 
 
 @styled()
-def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
+def table_figure(frame: pd.DataFrame, title: str, note: str = "", brief: bool = False) -> Figure:
     """The frame of `comparison_table` as a picture: ours left and upright, the published right, grey and italic.
 
     Small and grey under a number stands its 95% interval over the queries. The best mean of a column is bold, with all
-    within a deviation of it, and only where every row has several seeds.
+    within a deviation of it, and only where every row has several seeds. brief: of ours mAP alone, for several code
+    lengths at the width of a page; all else is left to the file.
     """
-    lengths = [int(name.split()[0]) for name in frame.columns if name.endswith(": mAP")]
+    lengths = _lengths(frame)
     counts = frame[[f"{bits} bits: seeds" for bits in lengths]].to_numpy()
     several = bool(counts[counts > 0].min() > 1)
     against = f"to {frame.attrs.get('reference', 'first row')}"
@@ -48,8 +50,12 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
         "continuous mAP": ("cosine", 0.66),
         **{name: (_over_lines(name), 0.6) for name in _further(frame, lengths[0])},
     }
+    if brief:
+        heads = {"mAP": heads["mAP"]}
+    unsupervised = frame.attrs.get("unsupervised", ())
+    names = {row: f"{row} {FROZEN}" if row in unsupervised else str(row) for row in frame.index}
     groups = _published_groups(frame)
-    name_width = max(width_of(str(row), SIZE) for row in frame.index) + 0.15
+    name_width = max(width_of(name, SIZE) for name in names.values()) + 0.15
     ours_width = sum(width for _, width in heads.values())
     seeds_width, gap = 0.55, 0.3
     cell = max(0.58, 2.4 / (len(groups) * len(LENGTHS)))
@@ -59,8 +65,11 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
     width = right_left + len(groups) * len(LENGTHS) * cell + MARGIN
 
     right_head = wrap(_heading(frame), width - MARGIN - right_left, SIZE, bold=True)
-    ours_head = wrap(f"ours: {frame.attrs.get('ours', '')}\n{_seeds(counts)}", ours_right - ours_left, SIZE, bold=True)
-    notes = "\n".join(filter(None, [*_legend(several), note, f"Published: {frame.attrs.get('published', '')}."]))
+    chance = f"; chance (share of relevant images) {frame.attrs['chance']:.3f}" if "chance" in frame.attrs else ""
+    described = f"ours: {frame.attrs.get('ours', '')}\n{_seeds(counts)}{chance}"
+    ours_head = wrap(described, ours_right - ours_left, SIZE, bold=True)
+    printed = f"Printed: {frame.attrs.get('published', '')}."
+    notes = "\n".join(filter(None, [*_legend(frame, several, brief), note, printed]))
     body = 0.5 + max(len(right_head), len(ours_head)) * 0.17 + 0.1 + 0.5 + 2 * LINE + 0.14
     end = body + len(frame) * ROW
     notes_width = width - 2 * MARGIN
@@ -80,9 +89,9 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
             sheet.text(x - 0.08, y, head, SIZE, ha="right", multialignment="right")
     sheet.text(ours_right - 0.05, y, "seeds", SIZE, ha="right")
     x = right_left
-    for group, names in groups.items():
-        _span(sheet, x + 0.06, x + cell * len(names) - 0.06, y - 0.27, group, color=GREY, style="italic")
-        for name in names:
+    for group, theirs in groups.items():
+        _span(sheet, x + 0.06, x + cell * len(theirs) - 0.06, y - 0.27, group, color=GREY, style="italic")
+        for name in theirs:
             x += cell
             columns.append((x - 0.08, name))
             sheet.text(x - 0.08, y, name.split(", ")[-1], SIZE, ha="right", color=GREY, style="italic")
@@ -91,17 +100,21 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "") -> Figure:
 
     for i, (row, values) in enumerate(frame.iterrows()):
         y = body + i * ROW + 0.17
-        sheet.text(MARGIN, y, str(row), SIZE, va="baseline")
+        sheet.text(MARGIN, y, names[row], SIZE, va="baseline")
         seeds = [int(values[f"{bits} bits: seeds"]) for bits in lengths]
         shown = str(seeds[0] or "–") if len(set(seeds)) == 1 else "/".join(map(str, seeds))
         sheet.text(ours_right - 0.05, y, shown, SIZE, ha="right", va="baseline")
+        if not any(seeds):
+            sheet.text(ours_left + 0.1, y, NOT_TRAINED, SIZE, va="baseline", color=GREY)
         for x, name in columns:
-            theirs = name.startswith("published")
-            look: dict[str, Any] = {"color": GREY, "style": "italic"} if theirs else {}
+            not_ours = name.startswith("published")
+            if not not_ours and not any(seeds):
+                continue
+            look: dict[str, Any] = {"color": GREY, "style": "italic"} if not_ours else {}
             if name.endswith(": mAP") and several and _among_best(frame, name, values[name]):
                 look["weight"] = "bold"
             if values[name] in VERDICTS:
-                look["color"] = verdict(VERDICTS[values[name]])[0]
+                look["color"] = VERDICTS[values[name]][0]
             sheet.text(x, y, _cell_text(name, values), SIZE, ha="right", va="baseline", **look)
             if limits := _limits_text(name, values):
                 sheet.text(x, y + LINE, limits, SMALL, ha="right", va="baseline", color=GREY)
@@ -161,6 +174,11 @@ def _seeds(counts: np.ndarray) -> str:
     return f"{most} seed{'s' * (most > 1)}" if least == most else f"{least} to {most} seeds"
 
 
+def _lengths(frame: pd.DataFrame) -> list[int]:
+    """Code lengths of ours."""
+    return [int(name.split()[0]) for name in frame.columns if name.endswith(" bits: mAP")]
+
+
 def _further(frame: pd.DataFrame, bits: int) -> list[str]:
     """Names behind the colon of what was added to `comparison_table`."""
     names = (name.partition(": ") for name in frame.columns if name.startswith(f"{bits} bits: "))
@@ -172,13 +190,22 @@ def _over_lines(name: str) -> str:
     return "\n".join(name.rsplit(" ", 1))
 
 
-def _legend(several: bool) -> list[str]:
+def _legend(frame: pd.DataFrame, several: bool, brief: bool) -> list[str]:
     lines = [
         f"[ ]: {LEVEL:.0%} bootstrap interval over the queries, paired for differences. It covers which queries were"
         " drawn, not training seeds, nor the database: clear of 0, it tells these trained models apart, not yet the"
-        " methods.",
-        "cosine: mAP of the continuous outputs, before binarising.",
+        " methods."
     ]
+    if brief:
+        lines.append(f"Differences to {frame.attrs['reference']} with their intervals stand in the CSV file.")
+    else:
+        lines.append("cosine: mAP of the continuous outputs, before binarising.")
+    marked = [name for name in _further(frame, _lengths(frame)[0]) if name.startswith(("twice ", "above "))]
+    if marked and not brief:
+        meanings = zip(VERDICTS.values(), ("yes", "no", "the paired interval cannot tell"), strict=True)
+        lines.append(f"{marked[0]}: {', '.join(f'{mark} {meaning}' for (_, mark), meaning in meanings)}.")
+    if frame.attrs.get("unsupervised"):
+        lines.append(f"{FROZEN} no labels are used and the trunk stays frozen.")
     if several:
         lines.append("± sample standard deviation over seeds. Bold: the best mean and those within a deviation of it.")
     return lines
@@ -198,7 +225,7 @@ def _cell_text(name: str, values: pd.Series) -> str:
     if pd.isna(values[name]):
         return "–"
     if values[name] in VERDICTS:
-        return verdict(VERDICTS[values[name]])[1]
+        return VERDICTS[values[name]][1]
     if name.endswith(": difference") or ": minus " in name:
         return _signed(values[name])
     text = f"{values[name]:.3f}"

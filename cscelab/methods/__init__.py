@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
 from cscelab.methods.cibhash import CIBHashConfig
 from cscelab.methods.cnnh import CNNHConfig
@@ -46,13 +48,28 @@ def build(config: MethodConfig, n_classes: int, bits: int) -> HashMethod:
     """The method of a config, with fresh weights drawn from torch's global generator.
 
     Raises ValueError where the centers cannot serve so many classes or these bits, the images are too small, or what
-    the config builds is no method with a network.
+    the config builds is no method with a network for these bits and with losses of four arguments.
     """
     method = config.build(n_classes, bits)
     if not isinstance(method, HashMethod):
         raise ValueError(f"{type(config).__name__}.build gave {type(method).__name__}; return a HashMethod")
     if not hasattr(method, "network"):
-        raise ValueError(f"{type(method).__name__} has no network; set self.network = HashNetwork(...) in its __init__")
+        raise ValueError(
+            f"{type(method).__name__} has no network; set self.network = pooled_network(config, bits) in its __init__"
+        )
+    network_bits = getattr(method.network, "bits", bits)
+    if network_bits != bits and type(method).forward is HashMethod.forward:
+        raise ValueError(
+            f"the network of {type(method).__name__} gives {network_bits} values, but {bits} bits were asked for; "
+            "give it the bits that build was given"
+        )
+    try:
+        inspect.signature(method.losses).bind("output", "labels", "generator", "ids")
+    except TypeError:
+        raise ValueError(
+            f"{type(method).__name__}.losses{inspect.signature(method.losses)} cannot be called with output, labels, "
+            "generator and ids; define it as losses(self, output, labels, generator=None, ids=None)"
+        ) from None
     return method.train()
 
 

@@ -93,7 +93,8 @@ class HashMethod(nn.Module):
 
     def start_training(self, train: ImageSet, generator: torch.Generator) -> None:
         """Called once before the first epoch, and again before a training goes on, with the whole training split: for
-        codes learned from the labels, banks, and methods that are fitted instead of trained. On the CPU."""
+        codes learned from the labels, banks, and methods that are fitted instead of trained. On the CPU, but for
+        methods without a parameter that learns: these stand on the accelerator then."""
 
     def view(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """A further augmentation of images (B, 3, H, W), drawn anew for each of `views`; none by default."""
@@ -118,7 +119,7 @@ def pooled_network(config: MethodConfig, bits: int, head: Head = nn.Linear, feat
 
 
 def check_terms(terms: object, where: str) -> None:
-    """Raises ValueError where `losses` of a method (where) gave no dict of scalar tensors."""
+    """Raises ValueError where `losses` of a method (where), in training, gave no dict of scalar tensors to learn by."""
     if not isinstance(terms, dict) or not terms:
         found = "no term" if terms == {} else type(terms).__name__
         raise ValueError(f"{where} gave {found}; return a dict of scalar tensors by name")
@@ -126,3 +127,8 @@ def check_terms(terms: object, where: str) -> None:
         if not isinstance(term, Tensor) or term.ndim:
             found = f"a tensor of shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
             raise ValueError(f"{where} gave {found} as {name!r}; return scalar tensors, as a mean over the batch")
+    if not any(term.requires_grad for term in terms.values()):
+        raise ValueError(
+            f"{where} gave no term with a gradient, so nothing would learn; compute a loss from output.values, since "
+            "output.codes are signs, which have none"
+        )

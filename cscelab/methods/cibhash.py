@@ -3,8 +3,8 @@
 Head on a frozen trunk's pooled stage 4: d -> 1024 -> ReLU -> K, values u; p = sigmoid(u) is the probability of a bit.
 Loss: NT-Xent between the codes z = sign(p - 1/2) of two views, whose gradient passes straight through to p, plus beta
 times the mean of KL(p_i || p_j) and KL(p_j || p_i), each with its second argument held fixed; temperature .3 and
-beta .001 are the released code's (github.com/qiuzx2/CIBHash). Labels, single or multiple, are never read.
-Departures: the divergence comes from logits where the released code adds 1e-8 to logarithms; u = 0 codes as +1, not 0;
+beta .001 are the released code's (github.com/zexuanqiu/CIBHash). Labels, single or multiple, are never read.
+Departures: the divergence comes from logits where the released code adds 1e-8 to logarithms; u = 0 codes as -1, not 0;
 stage 4 for VGG16's fc7; Adam by the experiment's schedule where the paper has 1e-3, batch 64 and 60 epochs or more.
 Views: the training's own mirroring and shift, then crops, colours, greys and blurs (`datasets.views`). The released
 strengths are smallest_crop .5, jitter .4, hue .1 (probability .7), grey .2, blur .5; ours are off, since species differ
@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cscelab.datasets.views import colour_jitter, gaussian_blur, greyscale, random_resized_crop, some
-from cscelab.dsf import sign
+from cscelab.dsf import straight_through
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 
 
@@ -102,7 +102,7 @@ class CIBHash(HashMethod):
         ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
         first, second = output.values.chunk(2)
-        codes = straight_through(output.values)
+        codes = straight_through(output.values, output.values.sigmoid())  # z
         bottleneck = (divergence(first, second.detach()) + divergence(second, first.detach())) / 2
         return {
             "contrast": contrast(codes, self.config.temperature),
@@ -110,14 +110,8 @@ class CIBHash(HashMethod):
         }
 
 
-def straight_through(values: Tensor) -> Tensor:
-    """sign(p - 1/2), p = sigmoid(values), with the gradient of p: values (B, K) -> +-1 (B, K)."""
-    probability = values.sigmoid()
-    return sign(values).detach() + (probability - probability.detach())
-
-
 def contrast(codes: Tensor, temperature: float) -> Tensor:
-    """NT-Xent (SimCLR, Eq. 1): which of the other rows is my other view? By cosines over a temperature, mean over rows.
+    """NT-Xent (SimCLR): which of the other rows is my other view? By cosines over a temperature, mean over rows.
 
     codes (2 B, K): the first views of B images, then their second ones. Every other row is a negative, also where it
     is of the same species.

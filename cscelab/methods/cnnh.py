@@ -1,17 +1,20 @@
 """CNNH: first codes for the training images, then a network that predicts them (Xia et al., AAAI 2014).
 
-Stage 1 (`start_training`, Sec. 3.1): codes H in [-1, 1]^(N x K) that minimise ||H H^T - K S||^2 with S = +-1, from a
-uniform draw, entry by entry in random order: a Newton step, clipped to [-1, 1] (Eqs. 6-8); then H = sign.
+Stage 1 (`start_training`): codes H in [-1, 1]^(N x K) that minimise ||H H^T - K S||^2 with S = +-1, from a
+uniform draw, entry by entry in random order: a Newton step, clipped to [-1, 1] (Eqs. 6-8 as
+github.com/swuxyj/DeepHash-pytorch quotes them); then H = sign.
 Stage 2: the network, one linear layer on pooled stage 4, regresses to H: mean (tanh u - H)^2.
 CNNH+, which also predicts the class, is `class_weight` above 0 (cross-entropy, one linear layer more); CNNH is 0.
 
 Departures: the paper takes every clipped Newton step (a reimplementation undoes a whole round where the objective has
 risen); here a step that would raise it, its exact change being known in closed form, is not taken, so that the
 objective never rises. H H^T - K S, N x N, is never formed: images of equal labels share a row of S, so that sums over
-these groups and H^T H give the same derivatives, in (groups)^2 bytes. Stage 2's loss is ours, mean |u - H| another's.
+these groups and H^T H give the same derivatives, and (groups)^2 bytes of S are kept. Stage 2's loss is ours; mean
+|u - H| is a reimplementation's.
 H depends on ids, labels and seed alone, not on the order of the images; a training that goes on learns the same H
 again, and then reads the same from its checkpoint.
-Multi-label: S is +1 where two images share a label; CNNH+ has a cross-entropy for each class.
+Multi-label: S is +1 where two images share a label; CNNH+ has a cross-entropy for each class. An image without a label
+is like none, by this rule not even itself, so that its code means little: better leave it out.
 """
 
 from __future__ import annotations
@@ -21,12 +24,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numba import njit
 from torch import Tensor, nn
 
 from cscelab.datasets.base import ImageSet
 from cscelab.dsf import sign
+from cscelab.losses import classification_loss
 from cscelab.methods.banks import CodeBank
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 from cscelab.pairs import similarity
@@ -133,12 +136,6 @@ class CNNH(HashMethod):
     ) -> dict[str, Tensor]:
         terms = {"codes": (output.values.tanh() - self.bank.read(ids)).square().mean()}
         if self.classifier is not None:
-            terms["classes"] = self.config.class_weight * class_loss(self.classifier(output.features), labels)
+            logits = self.classifier(output.features)
+            terms["classes"] = self.config.class_weight * classification_loss(logits, labels, "bce")
         return terms
-
-
-def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of logits (B, C): softmax for class ids (B,), one for each class for multi-hot labels (B, C)."""
-    if labels.ndim == 1:
-        return F.cross_entropy(logits, labels)
-    return F.binary_cross_entropy_with_logits(logits, labels.to(logits))

@@ -1,14 +1,15 @@
 """DCH: deep Cauchy hashing (Cao et al., CVPR 2018): similar images gather in a small Hamming ball.
 
 Head: one linear layer on pooled stage 4 and tanh, the paper's hash layer (`activation="none"` leaves tanh out, as a
-common reimplementation does). Loss (Eqs. 7-9), with d = K / 2 (1 - cosine), Hamming distance continued: the mean over
+common reimplementation does). Loss (`cauchy`), with d = K / 2 (1 - cosine), Hamming distance continued: the mean over
 pairs of w [s log(d / gamma) + log(1 + gamma / d)], plus 0.1 times the mean over images of log(1 + d(|u|, 1) / gamma).
 gamma = 20 is in bits: the distance at which a pair is as likely alike as not. Unlike codes lie near K / 2, so that
 below 40 bits even they count as rather alike than not; gamma = 20 K / 48 keeps the share it has at 48 bits.
 
 Departures: means for sums, so that the weights mean the same at every batch; pairs of an image with itself are left
-out, as in the authors' code; w gives similar and other pairs the same share (Eq. 2), where the authors' code raises
-the similar ones only; the distance of unlike pairs is kept off 0 (`cauchy.CLOSEST`), where their cost is infinite.
+out, as in the authors' code; w gives similar and other pairs the same share, where the authors' code raises the
+similar ones only; the distance of unlike pairs is kept off 0 (`cauchy.CLOSEST`), where their cost is infinite.
+The authors train the hash layer ten times as fast as the trunk; here `Training.new_lr` says how fast, 1 by default.
 Multi-label: two images are alike where they share a label.
 """
 

@@ -1,6 +1,6 @@
 """DSH: deep supervised hashing (Liu et al., CVPR 2016): a contrastive loss on values that are drawn towards +-1.
 
-Head: one linear layer on pooled stage 4, no activation. Loss, with d = u_i - u_j (Eq. 4): the mean over pairs of
+Head: one linear layer on pooled stage 4, no activation. Loss, with d = u_i - u_j: the mean over pairs of
 1/2 s |d|^2 + 1/2 (1 - s) max(0, m - |d|^2), plus alpha times the mean over images and bits of ||u| - 1|.
 |d|^2 is 4 between different bits, so that unlike codes are left alone from m / 4 different bits on.
 
@@ -23,6 +23,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from cscelab.losses import distance_to_one
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
 from cscelab.pairs import different_images, similarity
 
@@ -43,20 +44,14 @@ class DSHConfig(MethodConfig):
         return DSH(self, n_classes, bits)
 
 
-def contrastive_loss(values: Tensor, similar: Tensor, margin: float, counted: Tensor | None = None) -> Tensor:
-    """Mean over pairs of 1/2 s |d|^2 + 1/2 (1 - s) max(0, margin - |d|^2), the first terms of Eq. 4: a scalar.
+def contrastive_loss(values: Tensor, similar: Tensor, margin: float, counted: Tensor) -> Tensor:
+    """Mean over pairs of 1/2 s |d|^2 + 1/2 (1 - s) max(0, margin - |d|^2): a scalar.
 
-    values (B, K); similar (B, B): s, 1 or 0; counted: bool (B, B), the pairs that take part, all by default.
+    values (B, K); similar (B, B): s, 1 or 0; counted: bool (B, B), the pairs that take part.
     """
-    counted = torch.ones_like(similar, dtype=torch.bool) if counted is None else counted
     squares = (values[:, None] - values[None]).square().sum(dim=2)  # (B, 1, K), (1, B, K) -> (B, B)
     cost = torch.where(similar > 0, squares, (margin - squares).clamp_min(0)) / 2
     return (cost * counted).sum() / counted.sum().clamp_min(1)
-
-
-def distance_to_one(values: Tensor) -> Tensor:
-    """Mean over images and bits of ||u| - 1|, the regulariser of Eq. 4: a scalar. values (B, K)."""
-    return (values.abs() - 1).abs().mean()
 
 
 class DSH(HashMethod):

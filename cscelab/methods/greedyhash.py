@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cscelab.dsf import sign
+from cscelab.dsf import straight_through
+from cscelab.losses import MULTILABEL, classification_loss
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig, pooled_network
-
-MULTILABEL = ("softmax", "bce")
 
 
 @dataclass(frozen=True)
@@ -45,27 +43,12 @@ class GreedyHashConfig(MethodConfig):
 
 def greedy_sign(values: Tensor) -> Tensor:
     """The exact sign forward, the identity backward, any shape."""
-    # The two equal values must cancel before the sign is added: values + (sign - values) would round.
-    return sign(values).detach() + (values - values.detach())
+    return straight_through(values, values)
 
 
 def cubic_penalty(values: Tensor) -> Tensor:
     """mean ||u| - 1|^3: next to nothing near +-1, steep far away."""
     return (values.abs() - 1).abs().pow(3).mean()
-
-
-def classification_loss(logits: Tensor, labels: Tensor, multilabel: str = "softmax") -> Tensor:
-    """Cross-entropy of logits (B, C) against class ids (B,) or multi-hot labels (B, C).
-
-    multilabel: "softmax" against labels / labels.sum, an image without a label adding 0; "bce" the mean over images
-    and classes of the binary cross-entropy.
-    """
-    if labels.ndim == 1:
-        return F.cross_entropy(logits, labels)
-    present = labels.to(logits)
-    if multilabel == "bce":
-        return F.binary_cross_entropy_with_logits(logits, present)
-    return F.cross_entropy(logits, F.normalize(present, p=1, dim=1))
 
 
 class GreedyHash(HashMethod):

@@ -1,8 +1,8 @@
 """ITQ: iterative quantisation (Gong and Lazebnik, CVPR 2011): turn the principal components until signs fit them best.
 
-On centred features X of a frozen trunk (pooled stage 4): V = X W of the K principal directions (Eq. 1), then the
-rotation R that minimises ||B - V R||_F^2 (Eq. 2), by turns: B = sign(V R), and R from the singular vectors of B^T V
-(Sec. 2.2), `iterations` times (50, the paper's) from a random rotation drawn from the experiment's seed. values =
+On centred features X of a frozen trunk (pooled stage 4): V = X W of the K principal directions, then the
+rotation R that minimises ||B - V R||_F^2, by turns: B = sign(V R), and R from the singular vectors of B^T V,
+`iterations` times (50, the paper's) from a random rotation drawn from the experiment's seed. values =
 R^T W^T (f - mean), codes = sign(values). No gradient, no epoch; labels, single or multiple, are never read.
 Departure, on purpose: faiss gives the directions and the first rotation, but its alternation (ITQMatrix of
 1.15.1) multiplies the singular vectors as U V where the minimum is at U V^T, so the error jumps instead of falling.
@@ -74,7 +74,7 @@ class ITQ(Shallow):
 
 
 def best_rotation(components: Tensor, rotation: Tensor, iterations: int) -> Tensor:
-    """R of Eq. 2 for components V (N, K), from a first rotation (K, K): no step raises ||sign(V R) - V R||^2.
+    """The rotation R for components V (N, K), from a first rotation (K, K): no step raises ||sign(V R) - V R||^2.
 
     Worked out in float64, so that rounding turns no bits; comes back in the type of V.
     """

@@ -1,7 +1,7 @@
 """OrthoHash (Hoe et al., NeurIPS 2021): one loss, the cosine of an image's values with its class's fixed target.
 
 Head: one linear layer without bias on pooled stage 4, its weights started at N(0, 0.01), then batch normalisation of
-every bit, which balances it over the images. Loss (Sec. 3.2): softmax cross-entropy over the classes with logits
+every bit, which balances it over the images. Loss: softmax cross-entropy over the classes with logits
 scale * (cos(v, c_y) - margin) for the true class, scale * cos(v, c) for the others; scale 8, margin 0.2; no
 quantisation loss, because a small angle to a target of +-1 already is a small quantisation error. Multi-label: the
 cross-entropy against labels / labels.sum, the margin on every positive class, as released.

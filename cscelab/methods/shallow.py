@@ -55,7 +55,10 @@ class Shallow(HashMethod):
     @torch.no_grad()
     def start_training(self, train: ImageSet, generator: torch.Generator) -> None:
         """Fits the map. Raises ValueError where faiss is not installed."""
-        features = torch.cat([self.network(batch.images).features for batch in encoding_loader(train)])
+        device = self.hash_layer.center.device
+        features = torch.cat(
+            [self.network(batch.images.to(device)).features.cpu() for batch in encoding_loader(train)]
+        )  # faiss works on the CPU
         seed = int(torch.randint(2**31, (), generator=generator))  # faiss takes a seed, no generator
         center = features.mean(dim=0)
         self.hash_layer.center.copy_(center)

@@ -56,16 +56,27 @@ class BackboneConfig:
 def build_backbone(config: BackboneConfig, image_size: int = PRETRAINING_SIZE) -> Backbone:
     """The trunk with its weights, for square images of this side; random initialisation comes from torch's global
     generator. Raises ValueError where the trunk cannot take such images or the weights do not fit."""
-    backbone = BACKBONES[config.name](image_size)
+    backbone = fresh_backbone(config, image_size)
+    load_start(backbone, config)
+    return backbone
+
+
+def fresh_backbone(config: BackboneConfig, image_size: int) -> Backbone:
+    """The trunk with random weights, whatever the config's are: shapes cost no download."""
+    return BACKBONES[config.name](image_size)
+
+
+def load_start(backbone: Backbone, config: BackboneConfig) -> None:
+    """Gives a fresh trunk the weights its config names, and draws nothing from torch's global generator."""
     if config.weights == "none":
-        return backbone
+        return
     if config.weights != "default":
         load_weights(backbone, read_state_dict(config.weights), config.weights)
     elif config.name == "tiny":
         load_weights(backbone, read_state_dict(SHIPPED_TRUNK), "the default source")
     else:
-        load_weights(backbone, _download(config.name), "the default source")
-    return backbone
+        with torch.random.fork_rng(devices=[]):  # timm draws a network before it loads one
+            load_weights(backbone, _download(config.name), "the default source")
 
 
 def weights_fingerprint(config: BackboneConfig) -> str:
@@ -121,7 +132,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state) if isinstance(state, dict) else state
+            for key in ("state_dict", "model"):  # a whole checkpoint, with its optimiser and the like
+                state = state.get(key, state) if isinstance(state, dict) else state
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, ImportError) as error:
         raise ValueError(_corrupt(path, error)) from error
     except Exception as error:  # weights_only refuses a pickle with its own error class
@@ -142,6 +154,7 @@ def load_weights(backbone: Backbone, state: dict[str, Tensor], source: str) -> N
     """Loads trunk weights by our names or their library's, half precision or single; ValueError where they do not
     fit. Tensors that the trunk does not have, as a classifier's, are left out."""
     own = backbone.state_dict()
+    state = {key.removeprefix("module."): value for key, value in state.items()}  # as DataParallel saves them
     renamed = _our_names(state, backbone.original_names)
     state = max(state, renamed, key=lambda names: len(own.keys() & names.keys()))  # whichever the file is written in
     missing = sorted(key for key in own if key not in state and not key.endswith("num_batches_tracked"))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cscelab.model.aie import AIE, window_mixer
-from cscelab.model.backbone import BackboneConfig, build_backbone
+from cscelab.model.backbone import BackboneConfig, fresh_backbone, load_start
 from cscelab.model.local import LocalBranch, ReleasedLocalBranch
 from cscelab.model.stages import Stages
 from cscelab.model.windows import SlidingWindows
@@ -81,8 +81,9 @@ class HashNetwork(nn.Module):
         if bits < 1:
             raise ValueError(f"{bits} bits were asked for; give at least 1")
         self.config, self.bits = config, bits
-        self.backbone = build_backbone(config.backbone, config.image_size)
+        self.backbone = fresh_backbone(config.backbone, config.image_size)
         n_features = self.build_fusion(*self.backbone.trace_shapes(config.image_size))
+        load_start(self.backbone, config.backbone)  # only now: what the images do not suit needs no download
         self.norm = nn.BatchNorm1d(n_features) if config.feature_norm == "batch" else nn.Identity()
         self.hash_layer = head(n_features, bits)
         self.threshold_layer = nn.Linear(n_features, 1) if config.threshold_layer else None

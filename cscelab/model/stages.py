@@ -68,15 +68,16 @@ class Backbone(nn.Module):
     def trace_shapes(self, image_size: int) -> tuple[torch.Size | None, torch.Size]:
         """Shapes (1, c3, h3, w3) and (1, c4, h4, w4) for square images of this side, by a dry run.
 
-        The first is None where the trunk has one scale. Raises ValueError where the images are too small.
+        The first is None where the trunk has one scale. Raises ValueError where the trunk cannot take such images.
         """
         training = self.training
         self.eval()
         try:
             stages = self(torch.zeros(1, 3, image_size, image_size, device=self.mean.device))
         except RuntimeError as error:
+            why = str(error).splitlines()[0]
             raise ValueError(
-                f"images of {image_size} px are too small for this backbone ({error}); use larger images"
+                f"images of {image_size} px do not pass this backbone ({why}); if they are too small, use larger ones"
             ) from error
         finally:
             self.train(training)

@@ -27,6 +27,7 @@ from cscelab.figures.side_by_side import (
 )
 from cscelab.figures.side_codes import codes_figure
 from cscelab.figures.side_gallery import gallery_figure
+from cscelab.recipes import TABLE1
 from cscelab.shelf import SHIPPED, Shelf
 from cscelab.widgets.browser_state import Catalogue, Given
 from cscelab.widgets.picker import QueryPicker
@@ -36,10 +37,13 @@ MARGIN = "2px 8px 2px 4px"  # of a box to tick
 FIRST = ("LSH", "HashNet", "CSQ", "CSCE-Net")  # a floor, a pairwise method, and two with centers
 NO_RUNS = f"Only the shipped encoder is here; `{COMMAND}` trains every method, once, and this widget then lists them."
 WIDE: dict[str, Any] = {"description_width": "initial"}
+ROW = 32  # pixels: a box and its margin
+MOST_ROWS = 10  # before the list scrolls: all usual methods, in whole rows
 GRID = {
-    "grid_template_columns": "repeat(auto-fill, minmax(230px, 1fr))", "max_height": "178px", "overflow": "auto",
-    "width": "100%",
+    "grid_template_columns": "repeat(auto-fill, minmax(230px, 1fr))", "max_height": f"{MOST_ROWS * ROW}px",
+    "overflow": "auto", "width": "100%",
 }  # fmt: skip
+LONG = 30  # letters that fit into a column; a longer name has a row of its own
 
 
 class MethodComparer(VBox):
@@ -48,7 +52,7 @@ class MethodComparer(VBox):
     collections: collections or runs by name; by default the shipped encoder and every stored run. data, methods, bits:
     what to begin with, as the boxes name it, else FIRST at the length that most methods have; reference: the method
     whose hardest queries are asked for and which differences are taken from; view: one of VIEWS; row: of the query.
-    Raises ValueError for a name, a length, a row or a view that is not there.
+    Raises ValueError for a name, a length, a row or a view that is not there, or a reference that is not compared.
     """
 
     def __init__(
@@ -122,9 +126,12 @@ class MethodComparer(VBox):
             bits = bits or (max(counts, key=lambda n: (counts[n], n)),)
             there = [method for method in usual if set(bits) & set(known[method])]
             methods = [method for method in FIRST if method in there] or there[:2] or usual
+            methods += [reference] if reference in known and reference not in methods else []
         for method in (*methods, *([reference] if reference else ())):
             if method not in known:
                 raise ValueError(f"unknown method for {data} {method!r}; choose from {', '.join(map(repr, known))}")
+        if reference and reference not in methods:
+            raise ValueError(f"the reference {reference!r} is not among the methods; choose from {list(methods)}")
         lengths = _union(known[method] for method in methods)
         bits = bits or lengths[-1:]
         for n in bits:
@@ -143,7 +150,8 @@ class MethodComparer(VBox):
         known = set(self.catalogue.methods(data))
         methods = [method for method in self.choice.methods if method in known]
         bits = [n for n in self.choice.bits if any(n in self.catalogue.bits(data, method) for method in methods)]
-        self._step(self._first(data, methods, bits) if bits else self._first(data))
+        reference = self.choice.reference if self.choice.reference in methods else ""
+        self._step(self._first(data, methods, bits, reference) if bits else self._first(data))
 
     def _open(self, data: str, method: str, bits: int) -> Coded:
         """Opened and measured once; the first time takes as long as its images and codes take to be read."""
@@ -218,7 +226,7 @@ class MethodComparer(VBox):
                 for n in _union(self.catalogue.bits(choice.data, method) for method in known)
             }
             self.bits.children = tuple(self._lengths.values())
-            self._boxes = {method: self._box(method, self._ticked_methods) for method in known}
+            self._boxes = {method: self._box(method, self._ticked_methods) for method in _in_table_order(known)}
         for n, box in self._lengths.items():
             box.value = n in choice.bits
         for method, box in self._boxes.items():
@@ -268,7 +276,8 @@ class MethodComparer(VBox):
     _disagreed = 0  # how many of the queries of most disagreement were seen in a row
 
     def _box(self, words: str, act: Callable[[], None]) -> Checkbox:
-        box = Checkbox(description=words, indent=False, layout={"width": "auto", "margin": MARGIN}, tooltip=words)
+        layout = {"width": "auto", "margin": MARGIN} | ({"grid_column": "1 / -1"} if len(words) > LONG else {})
+        box = Checkbox(description=words, indent=False, layout=layout, tooltip=words)
         box.observe(lambda _: act(), "value")
         return box
 
@@ -285,6 +294,18 @@ class MethodComparer(VBox):
             act()
         finally:
             self._following = before
+
+
+def _in_table_order(methods: Sequence[str]) -> list[str]:
+    """The shipped encoder, the rows of Table 1, then the others as they come."""
+    order = list(TABLE1)
+
+    def place(method: str) -> int:
+        if method.startswith(SHIPPED):
+            return -1
+        return order.index(method) if method in order else len(order)
+
+    return sorted(methods, key=place)
 
 
 def _union(lengths: Any) -> list[int]:
