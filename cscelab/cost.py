@@ -17,7 +17,7 @@ from cscelab.datasets import Splits, load_data
 from cscelab.datasets.loader import Batch, training_loader
 from cscelab.encode import best_device
 from cscelab.experiment import Experiment, fresh_method
-from cscelab.train import LightningHash
+from cscelab.steps import LightningHash
 
 ROUNDS, STEPS = 9, 2  # a minute for Table 1's methods under the quick profile on a quiet machine
 

@@ -15,7 +15,7 @@ from cscelab.methods import METHODS, MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig, weights_fingerprint
 from cscelab.owncode import code_of
-from cscelab.train import Training
+from cscelab.steps import Training
 
 
 @dataclass(frozen=True)

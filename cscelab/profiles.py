@@ -10,7 +10,7 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.lists import ListFiles
 from cscelab.model.backbone import BackboneConfig
 from cscelab.paths import data_root
-from cscelab.train import Training
+from cscelab.steps import Training
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from small_training import IDS, LABELS, train_set, trained
 
 from cscelab.methods.banks import CodeBank
 from cscelab.methods.csq import CSQ, CSQConfig
-from cscelab.train import kept_between_steps
+from cscelab.steps import kept_between_steps
 
 
 def test_rows_are_found_by_id_in_any_order_of_the_data():

@@ -12,7 +12,7 @@ from cscelab.cost import Costs, measure_costs
 from cscelab.figures import costs
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.recipes import recipe
-from cscelab.train import LightningHash
+from cscelab.steps import LightningHash
 
 ROUNDS, STEPS, WARM_UP = 2, 3, 1
 

@@ -9,7 +9,7 @@ from small_training import IMAGES, LABELS, MULTI, made, step
 from cscelab.dsf import sign
 from cscelab.losses import classification_loss
 from cscelab.methods.greedyhash import GreedyHashConfig, cubic_penalty, greedy_sign
-from cscelab.train import LightningHash, Training
+from cscelab.steps import LightningHash, Training
 
 GENERATOR = torch.Generator().manual_seed(3)
 LOGITS = 4 * torch.randn(6, 5, generator=GENERATOR, dtype=torch.float64)

@@ -24,8 +24,9 @@ from cscelab.figures.curves import RADIUS, looks
 from cscelab.figures.provenance import SMOKE_MARK, stamp
 from cscelab.figures.style import BLACK, GREY, new_figure, styled
 from cscelab.profiles import SINGLE
-from cscelab.recipes import recipe
+from cscelab.recipes import TABLE1, recipe
 from cscelab.retrieval.bootstrap import interval
+from cscelab.shelf import SHIPPED
 
 MOST = 8  # codes in one picture: so many curves have a colour, a line and a mark of their own
 COMMAND = "cscelab figures table1"  # trains every method, once
@@ -235,3 +236,15 @@ def _any_smoke(coded: Sequence[Coded]) -> bool:
 def _relevant(one: Coded) -> float:
     """Relevant images of a query, the mean over queries."""
     return float(one.report.histograms.n_relevant.mean())
+
+
+def in_table_order(methods: Sequence[str]) -> list[str]:
+    """The shipped encoder, the rows of Table 1, then the others as they come."""
+    order = list(TABLE1)
+
+    def place(method: str) -> int:
+        if method.startswith(SHIPPED):
+            return -1
+        return order.index(method) if method in order else len(order)
+
+    return sorted(methods, key=place)

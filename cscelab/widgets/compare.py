@@ -23,15 +23,15 @@ from cscelab.figures.side_by_side import (
     codes_table,
     curves_figure,
     disagreement,
+    in_table_order,
     score_table,
 )
 from cscelab.figures.side_codes import codes_figure
 from cscelab.figures.side_gallery import gallery_figure
-from cscelab.recipes import TABLE1
 from cscelab.shelf import SHIPPED, Shelf
 from cscelab.widgets.browser_state import Catalogue, Given
 from cscelab.widgets.picker import QueryPicker
-from cscelab.widgets.shown import attempt, redraw, say
+from cscelab.widgets.shown import attempt, redraw, say, show_table
 
 MARGIN = "2px 8px 2px 4px"  # of a box to tick
 FIRST = ("LSH", "HashNet", "CSQ", "CSCE-Net")  # a floor, a pairwise method, and two with centers
@@ -210,7 +210,7 @@ class MethodComparer(VBox):
         if self.choice.view != "table":
             redraw(self.output, self.figure)
         if self.choice.view in ("table", "codes"):
-            attempt(self.table, lambda: _show(self.table, self.frame()))
+            attempt(self.table, lambda: show_table(self.table, self.frame()))
 
     def _follow(self, moved: bool) -> None:
         choice = self.choice
@@ -226,7 +226,7 @@ class MethodComparer(VBox):
                 for n in _union(self.catalogue.bits(choice.data, method) for method in known)
             }
             self.bits.children = tuple(self._lengths.values())
-            self._boxes = {method: self._box(method, self._ticked_methods) for method in _in_table_order(known)}
+            self._boxes = {method: self._box(method, self._ticked_methods) for method in in_table_order(known)}
         for n, box in self._lengths.items():
             box.value = n in choice.bits
         for method, box in self._boxes.items():
@@ -296,24 +296,5 @@ class MethodComparer(VBox):
             self._following = before
 
 
-def _in_table_order(methods: Sequence[str]) -> list[str]:
-    """The shipped encoder, the rows of Table 1, then the others as they come."""
-    order = list(TABLE1)
-
-    def place(method: str) -> int:
-        if method.startswith(SHIPPED):
-            return -1
-        return order.index(method) if method in order else len(order)
-
-    return sorted(methods, key=place)
-
-
 def _union(lengths: Any) -> list[int]:
     return sorted({n for each in lengths for n in each})
-
-
-def _show(output: Output, frame: DataFrame) -> None:
-    """A table in an Output, numbers to three decimals, in place of what is there."""
-    shown = frame.round(3)
-    data = {"text/html": shown.to_html(na_rep=""), "text/plain": shown.to_string(na_rep="")}
-    output.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from ipywidgets import Box, Output, Widget
 from matplotlib.figure import Figure
+from pandas import DataFrame
 
 from cscelab.figures.style import shown
 
@@ -93,3 +94,10 @@ def outputs_in(widget: Widget) -> Iterator[Output]:
     elif isinstance(widget, Box):
         for child in widget.children:
             yield from outputs_in(child)
+
+
+def show_table(output: Output, frame: DataFrame) -> None:
+    """A table in an Output, numbers to three decimals, in place of what is there."""
+    shown = frame.round(3)
+    data = {"text/html": shown.to_html(na_rep=""), "text/plain": shown.to_string(na_rep="")}
+    output.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
