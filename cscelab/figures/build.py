@@ -112,7 +112,7 @@ def _cost(context: Context) -> Drawn:
 
 
 def _table(context: Context, number: int) -> Drawn:
-    table, frame_of = (TABLE2, tables.structure_table) if number == 2 else (TABLE3, tables.loss_table)
+    table, frame_of = (TABLE2, comparison.structure_table) if number == 2 else (TABLE3, comparison.loss_table)
     frame = frame_of(context.rows(table))
     title = f"Table {number}: " + ("what each part of the structure brings" if number == 2 else "what each loss brings")
     stem = f"table{number}{_seeds_suffix(context)}"

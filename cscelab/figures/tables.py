@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 
 from cscelab.figures.alt import sentences
 from cscelab.figures.comparison import NO, OTHER, UNCLEAR, YES
-from cscelab.figures.comparison import loss_table as loss_table  # also found here, beside their picture
-from cscelab.figures.comparison import structure_table as structure_table
 from cscelab.figures.mosaic import Mosaic, paragraph_height, width_of, wrap
 from cscelab.figures.provenance import stamp
 from cscelab.figures.style import BLACK, GREY, styled, tint, verdict
