@@ -131,7 +131,10 @@ def test_notebooks_begin_with_question_objectives_minutes_profile_and_parameters
     for promise in ("**Question.** ", "**You will be able to**\n\n- ", "**Time**", " minutes", "**Profile**"):
         assert promise in source(first)
     assert second["metadata"]["tags"] == ["parameters"]
-    assert source(second).strip().startswith('PROFILE = "quick"  # or "standard": ')
+    standard = "three seeds, 16, 32 and 64 bits"
+    if path.stem.startswith("10"):  # compares single runs of every method, so that this is all it changes there
+        standard = "more images and epochs; its runs take hours, so train them first (see below)"
+    assert source(second).strip() == f'PROFILE = "quick"  # or "standard": {standard}'
 
 
 @of_notebooks
