@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,21 @@ def best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def with_learned(method: HashMethod, database: Encoded) -> Encoded | None:
+    """The database by the codes that training learned for its images, those of the network where it learned none.
+
+    Learned codes are their own values. None where the method learned no code of any of them.
+    """
+    learned = method.learned_codes(torch.from_numpy(database.ids).to(next(method.parameters()).device))
+    if learned is None or not learned[1].any():
+        return None
+    rows = learned[1].cpu().numpy()
+    codes, values = database.codes.copy(), database.values.copy()
+    codes[rows] = pack(learned[0]).cpu().numpy()[rows]
+    values[rows] = learned[0].float().cpu().numpy()[rows]
+    return replace(database, codes=codes, values=values, thresholds=None)
 
 
 @torch.inference_mode()

@@ -23,17 +23,38 @@ class Benchmark:
 
 
 @dataclass(frozen=True)
+class FineGrained(Benchmark):
+    """A data set of ExchNet's figures, its database the training images. samples: drawn in an outer iteration, None
+    for the profile's."""
+
+    samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Alternation:
+    """How ADSH and ExchNet are trained: outer iterations (training.epochs), images drawn in each, passes over them."""
+
+    training: Training
+    samples: int
+    passes: int
+
+
+@dataclass(frozen=True)
 class Profile:
     """What a recipe runs on. lengths: code lengths of Tables 2 and 3; gallery: those of Fig. 5, with the first seed;
-    compared: those of Table 1; multilabel: its further data sets, by name."""
+    compared: those of Table 1; multilabel: its further data sets, by name; alternation: of methods that alternate;
+    finegrained, finegrained_lengths: data sets and code lengths of ExchNet's figures."""
 
     data: DataConfig
     training: Training
+    alternation: Alternation
     lengths: tuple[int, ...]
     seeds: tuple[int, ...]
     gallery: tuple[int, ...] = (16, 32, 64)
     compared: tuple[int, ...] = (16, 32, 64)
     multilabel: Mapping[str, Benchmark] = field(default_factory=dict)
+    finegrained: Mapping[str, FineGrained] = field(default_factory=dict)
+    finegrained_lengths: tuple[int, ...] = (12, 24, 32, 48)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     map_at: int | None = None
     smoke: bool = False
@@ -44,6 +65,13 @@ class Profile:
         """The data sets of Table 1: the profile's own, then the multi-label ones."""
         return {SINGLE: Benchmark(self.data, self.map_at, ("ImageNet100",)), **self.multilabel}
 
+    def find(self, on: str) -> Benchmark:
+        """A data set by name, of Table 1 or fine-grained. Raises ValueError naming the choices."""
+        known = {**self.benchmarks, **self.finegrained}
+        if on not in known:
+            raise ValueError(f"the profile has no benchmark {on!r}; choose from {sorted(known)}")
+        return known[on]
+
 
 SINGLE = "single"  # what a profile's own data set is called among its benchmarks
 
@@ -53,35 +81,51 @@ def _scenes(data: Aviary) -> dict[str, Benchmark]:
     return {"scenes": Benchmark(replace(data, scenes=True), None, ("MS COCO", "NUS-WIDE"))}
 
 
-def _lists(folder: str) -> ListFiles:
+def _species40(data: Aviary) -> dict[str, FineGrained]:
+    """More species, so that fewer parts tell them apart, and the training images as the database."""
+    return {"species40": FineGrained(replace(data, n_classes=40, database=None), None, ("CUB-200-2011",))}
+
+
+def _lists(folder: str, database: str = "database.txt") -> ListFiles:
     """The field's split lists under data/FOLDER (data/README.md)."""
     root = data_root() / folder
     return ListFiles(
-        root=str(root), train=str(root / "train.txt"), query=str(root / "test.txt"), database=str(root / "database.txt")
+        root=str(root), train=str(root / "train.txt"), query=str(root / "test.txt"), database=str(root / database)
     )
+
+
+def _fine_grained(folder: str, title: str, samples: int | None = None) -> FineGrained:
+    """ExchNet Sec. 4.1: queries are the test split, the database is the training split, mAP over all of it."""
+    return FineGrained(_lists(folder, database="train.txt"), None, (title,), samples)
 
 
 DRAWN = Aviary(train=3000, validation=400, query=500, database=3000)
 MORE = Aviary(train=4000, validation=400, query=1000, database=4000)
 FEW = Aviary(n_classes=4, train=64, validation=24, query=24, database=48)
+BRIEF = Training(epochs=4, batch_size=32, lr=2e-3, threads=1)
 QUICK = Profile(
     data=DRAWN,
-    training=Training(epochs=4, batch_size=32, lr=2e-3, threads=1),
+    training=BRIEF,
+    # As many images pass through the network as in four epochs of 3,000.
+    alternation=Alternation(replace(BRIEF, epochs=12), samples=1000, passes=1),
     lengths=(16,),
     seeds=(0,),
     compared=(32,),
     multilabel=_scenes(DRAWN),
+    finegrained=_species40(DRAWN),
 )
 PROFILES: dict[str, Profile] = {
     "quick": QUICK,
     "standard": replace(
         QUICK,
         data=MORE,
-        training=replace(QUICK.training, epochs=8),
+        training=replace(BRIEF, epochs=8),
+        alternation=Alternation(replace(BRIEF, epochs=16), samples=2000, passes=1),
         lengths=(16, 32, 64),
         seeds=(0, 1, 2),
         compared=(16, 32, 64),
         multilabel=_scenes(MORE),
+        finegrained=_species40(MORE),
     ),
     # Sec. 4.2: ResNet-50, RMSProp, 1e-5, batch 128, 100 epochs, resize 256, centre crop 224, mAP@1000 and @5000.
     "paper": Profile(
@@ -90,11 +134,27 @@ PROFILES: dict[str, Profile] = {
             epochs=100, batch_size=128, optimizer="rmsprop", lr=1e-5, weight_decay=1e-5, schedule="constant",
             flip=False, shift=0, threads=8,
         ),
+        # ExchNet Sec. 4.1; momentum .9 and mirrored images are ours.
+        alternation=Alternation(
+            Training(
+                epochs=100, batch_size=64, optimizer="sgd", lr=1e-3, weight_decay=1e-4, schedule="steps",
+                flip=True, shift=0, threads=8,
+            ),
+            samples=2000,
+            passes=20,
+        ),
         lengths=(16, 32, 64),
         seeds=(0, 1, 2),
         multilabel={
             "coco": Benchmark(_lists("coco"), 5000, ("MS COCO",)),
             "nus-wide": Benchmark(_lists("nus-wide"), 5000, ("NUS-WIDE",)),
+        },
+        finegrained={
+            "cub": _fine_grained("cub-200-2011", "CUB-200-2011"),
+            "aircraft": _fine_grained("fgvc-aircraft", "FGVC-Aircraft"),
+            "nabirds": _fine_grained("nabirds", "NABirds", samples=4000),
+            "vegfru": _fine_grained("vegfru", "VegFru", samples=4000),
+            "food101": _fine_grained("food-101", "Food-101"),
         },
         backbone=BackboneConfig("resnet50"),
         map_at=1000,
@@ -103,10 +163,13 @@ PROFILES: dict[str, Profile] = {
     "smoke": replace(
         QUICK,
         data=FEW,
-        training=replace(QUICK.training, epochs=1, batch_size=32),
+        training=replace(BRIEF, epochs=1),
+        alternation=Alternation(replace(BRIEF, epochs=2), samples=32, passes=1),
         gallery=(16,),
         compared=(16,),
         multilabel=_scenes(FEW),
+        finegrained={"species40": FineGrained(replace(FEW, database=None), None, ("CUB-200-2011",))},
+        finegrained_lengths=(12, 24),
         smoke=True,
     ),
 }  # fmt: skip

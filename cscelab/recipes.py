@@ -10,14 +10,17 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.folder import Folder
 from cscelab.experiment import Experiment
 from cscelab.methods import METHODS
+from cscelab.methods.alternating import AlternatingConfig
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
+from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.profiles import PROFILES as PROFILES  # all four are also found here, where recipes are
-from cscelab.profiles import QUICK, SINGLE, find_profile
+from cscelab.profiles import QUICK, SINGLE, Alternation, Benchmark, FineGrained, find_profile
 from cscelab.profiles import Profile as Profile
 from cscelab.published import GC, RESNET, VGG, VIT
+from cscelab.steps import Training
 
 # Two settings beside the paper's text, chosen by validation mAP over seeds (STUDY below; README, "What trains"):
 # Eq. 3 as printed subtracts a context thousands of times larger than f_l, and plain f_e lets it reach the hash layer.
@@ -63,6 +66,22 @@ TABLE3 = {
     ),
 }
 
+# ExchNet and what it is made of, beside the methods it is compared with. Row -> recipe.
+EXCHNET = ExchNetConfig()
+EXCHNET_RECIPES: dict[str, MethodConfig] = {
+    "exchnet/no-exchange": replace(EXCHNET, exchange_from=1.0),
+    "exchnet/no-constraints": replace(EXCHNET, spatial_weight=0.0, channel_weight=0.0),
+    "exchnet/2-parts": replace(EXCHNET, n_parts=2),
+    "exchnet/6-parts": replace(EXCHNET, n_parts=6),
+}
+EXCHNET_ROWS = {
+    "ExchNet": "exchnet",
+    "ExchNet without exchange": "exchnet/no-exchange",
+    "ADSH": "adsh",
+    "HashNet": "hashnet",
+}
+PART_SWEEP = {2: "exchnet/2-parts", 4: "exchnet", 6: "exchnet/6-parts"}  # M -> recipe, as the paper sweeps it
+
 # Table 1: rows on trunks of their own beside those on the profile's. Recipe -> method, trunk.
 OWN_TRUNKS = {
     "cibhash-vgg16": ("cibhash", "vgg16"),
@@ -82,6 +101,7 @@ METHODS_BY_RECIPE: dict[str, MethodConfig] = {
     **{f"table2/{method.structure}": method for method in TABLE2.values()},
     **{f"table3/{row.lower().replace(' ', '-')}": method for row, method in TABLE3.items()},
 }
+METHODS_BY_RECIPE |= EXCHNET_RECIPES
 METHODS_BY_RECIPE |= {name: config() for name, config in METHODS.items() if name not in METHODS_BY_RECIPE}
 METHODS_BY_RECIPE |= {
     name: replace(METHODS_BY_RECIPE[method], backbone=BackboneConfig(trunk))
@@ -107,18 +127,27 @@ TABLE1 = {
 def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0, on: str = SINGLE) -> Experiment:
     """The experiment of a recipe under a profile, on one of its benchmarks, by default its single-label data.
 
-    Recipes of OWN_TRUNKS keep theirs. Raises ValueError naming the choices where one is unknown.
+    Recipes of OWN_TRUNKS keep theirs; methods that alternate are trained by the profile's alternation. Raises
+    ValueError naming the choices where one is unknown.
     """
     if name not in METHODS_BY_RECIPE:
         raise ValueError(f"unknown recipe {name!r}; choose from {sorted(METHODS_BY_RECIPE)}")
     chosen, method = find_profile(profile), METHODS_BY_RECIPE[name]
-    if on not in chosen.benchmarks:
-        raise ValueError(f"profile {profile!r} has no benchmark {on!r}; choose from {sorted(chosen.benchmarks)}")
-    where = chosen.benchmarks[on]
+    where, training = chosen.find(on), chosen.training
     if name not in OWN_TRUNKS:
         method = replace(method, backbone=chosen.backbone)
+    if isinstance(method, AlternatingConfig):
+        method, training = alternating(method, chosen.alternation, where)
     whole = f"{name}/{bits}" if on == SINGLE else f"{on}/{name}/{bits}"
-    return Experiment(whole, where.data, method, bits, chosen.training, where.map_at, seed, chosen.smoke)
+    return Experiment(whole, where.data, method, bits, training, where.map_at, seed, chosen.smoke)
+
+
+def alternating(
+    method: AlternatingConfig, alternation: Alternation, where: Benchmark
+) -> tuple[AlternatingConfig, Training]:
+    """The method with what the profile draws in an outer iteration of this data set, and its training."""
+    samples = (where.samples if isinstance(where, FineGrained) else None) or alternation.samples
+    return replace(method, samples=samples, passes=alternation.passes), alternation.training
 
 
 def study(profile: str = "quick", seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, list[Experiment]]:

@@ -13,6 +13,8 @@ from cscelab.datasets.loader import Batch, augment
 from cscelab.methods.base import HashMethod, check_terms
 
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
+SCHEDULES = ("constant", "cosine", "steps")
+STEPS = (0.6, 0.8)  # after which shares of the training the rate falls to a tenth (ExchNet Sec. 4.1)
 BETWEEN = "kept_between_steps"  # in Lightning's checkpoint: code banks and the like
 
 
@@ -20,7 +22,8 @@ BETWEEN = "kept_between_steps"  # in Lightning's checkpoint: code banks and the 
 class Training:
     """How long and how fast. lr is that of the trunk; new parts learn `new_lr` times as fast.
 
-    schedule: "constant" or "cosine" (to zero over the epochs); shift: augmentation by up to so many pixels;
+    schedule: "constant", "cosine" (to zero over the epochs) or "steps" (a tenth after 60% of the epochs and
+    again after 80%); shift: augmentation by up to so many pixels;
     threads: CPU threads, part of the experiment because sums in another order give other bits.
     """
 
@@ -39,8 +42,8 @@ class Training:
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"unknown optimizer {self.optimizer!r}; choose from {OPTIMIZERS}")
-        if self.schedule not in ("constant", "cosine"):
-            raise ValueError(f"unknown schedule {self.schedule!r}; choose 'constant' or 'cosine'")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"unknown schedule {self.schedule!r}; choose from {SCHEDULES}")
         for name in ("epochs", "batch_size", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
@@ -75,7 +78,11 @@ class LightningHash(L.LightningModule):
         if config.schedule == "constant":
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        scheduler: torch.optim.lr_scheduler.LRScheduler
+        if config.schedule == "cosine":
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        else:
+            scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(share * steps) for share in STEPS])
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
     def on_train_epoch_start(self) -> None:

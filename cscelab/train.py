@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from cscelab.datasets.base import Splits
 from cscelab.datasets.loader import Batches, training_loader
@@ -44,8 +46,9 @@ class ValidateAndKeepBest(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, LightningHash)
+        numbers = module.method.end_epoch(module.current_epoch, module.training_config.epochs)
         took = {"seconds": time.perf_counter() - self.started}
-        self.record(module.method, module.current_epoch + 1, took | module.epoch_means())
+        self.record(module.method, module.current_epoch + 1, took | module.epoch_means() | numbers)
         module.log("validation_map", self.history[-1]["validation_map"], prog_bar=True, sync_dist=False)
 
     def record(self, method: HashMethod, epoch: int, numbers: dict[str, float]) -> None:
@@ -114,7 +117,8 @@ def fit(
     method.train()
     learns = any(parameter.requires_grad for parameter in method.parameters())
     if learns:
-        _check_batches(method, len(splits.train), training.batch_size)
+        loader = training_loader(splits.train, training.batch_size, seed, method.epoch_rows)
+        _check_batches(method, loader)
     else:
         method.to(best_device())  # Lightning moves what learns
     method.start_training(splits.train, torch.Generator().manual_seed(seed))
@@ -149,7 +153,7 @@ def fit(
         try:
             trainer.fit(
                 module,
-                training_loader(splits.train, training.batch_size, seed),
+                loader,
                 ckpt_path=folder / LAST if _resumes(folder) else None,
                 weights_only=True,
             )
@@ -173,8 +177,10 @@ def fit(
     return keep_best.history
 
 
-def _check_batches(method: HashMethod, n_images: int, batch_size: int) -> None:
-    rows = min(n_images, batch_size) * method.views
+def _check_batches(method: HashMethod, loader: DataLoader) -> None:
+    assert loader.batch_size is not None
+    assert isinstance(loader.sampler, Sized)
+    rows = min(len(loader.sampler), loader.batch_size) * method.views
     if rows < 2 and any(isinstance(module, nn.BatchNorm1d) for module in method.modules()):
         raise ValueError(
             f"{type(method).__name__} normalises features over the batch, but a batch has {rows} image; give a batch "

@@ -123,17 +123,21 @@ def photographs(
         print(path)
 
 
-def evaluate(run: Positional[Name], /, k: int | None = None) -> None:
+def evaluate(
+    run: Positional[Name], /, k: int | None = None, database: Literal["learned", "network"] | None = None
+) -> None:
     """Every measure of a stored run, each under its convention.
 
     Args:
         run: its name or hash, or as much of it as is unique (`cscelab runs`).
         k: of mAP@k; the run's own by default.
+        database: learned, the codes that training learned for the database (ADSH, ExchNet), or network, what the
+            network gives for the same images; learned by default where there are any.
     """
     from cscelab.compare import find_stored
     from cscelab.experiment import report
 
-    print(report(find_stored(run), k).table())
+    print(report(find_stored(run), k, database).table())
 
 
 def data(profile: ProfileArg = "quick") -> None:

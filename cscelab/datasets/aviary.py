@@ -33,6 +33,7 @@ class Aviary:
     scale: longer side of the target as a share of the image's, from lowest to highest (0.6 of that in scenes);
     clutter: number of distracting shapes; background_bias: share of training images whose background goes with the
     class; occlusion: share of the target hidden by leaves, on average; scenes: 2 to 4 species in an image, multi-hot.
+    database: None for the training images themselves, as fine-grained retrieval has it (ExchNet Sec. 4.1).
     """
 
     n_classes: int = 20
@@ -46,7 +47,7 @@ class Aviary:
     train: int = 4000
     validation: int = 400
     query: int = 500
-    database: int = 4000
+    database: int | None = 4000
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,8 +73,12 @@ class Aviary:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; choose a whole number from 0")
         for split in SPLITS:
-            if not 0 <= getattr(self, split) < IDS_PER_SPLIT:
-                raise ValueError(f"{split} is {getattr(self, split)}; choose 0 to {IDS_PER_SPLIT - 1} images")
+            if not 0 <= self.size_of(split) < IDS_PER_SPLIT:
+                raise ValueError(f"{split} is {self.size_of(split)}; choose 0 to {IDS_PER_SPLIT - 1} images")
+
+    def size_of(self, split: str) -> int:
+        """Images that are drawn for a split: none for a database that is the training images."""
+        return getattr(self, split) or 0
 
     @property
     def species(self) -> tuple[Species, ...]:
@@ -173,6 +178,8 @@ def load_aviary(
 
     arrays = cached(Path(root), "aviary", key, draw)
     train, validation, query, database = (_image_set(config, split, arrays) for split in SPLITS)
+    if config.database is None:
+        database = train
     return Splits(train, validation, query, database, config.class_names)
 
 
@@ -194,7 +201,7 @@ def _balanced_label(n_classes: int, seed: int, stream: int, index: int) -> int:
 
 def _empty(config: Aviary, split: str, folder: Path) -> dict[str, np.ndarray]:
     """The arrays of a split, to be filled; the large ones on disk already."""
-    n, side = getattr(config, split), config.image_size
+    n, side = config.size_of(split), config.image_size
 
     def on_disk(name: str, shape: tuple[int, ...]) -> np.ndarray:
         path = folder / f"{split}_{name}.npy"
@@ -233,11 +240,11 @@ def _draw_chunks(
 ) -> Iterator[tuple[str, int, dict[str, np.ndarray]]]:
     """Every chunk of every split, (split, first index, arrays), in whatever order they are ready."""
     chunks = [
-        (split, start, min(start + CHUNK, getattr(config, split)))
+        (split, start, min(start + CHUNK, config.size_of(split)))
         for split in SPLITS
-        for start in range(0, getattr(config, split), CHUNK)
+        for start in range(0, config.size_of(split), CHUNK)
     ]
-    total = sum(getattr(config, split) for split in SPLITS)
+    total = sum(config.size_of(split) for split in SPLITS)
     with tqdm(total=total, desc="drawing birds", unit="image", disable=not progress or total < FEW) as bar:
         for (split, start, stop), arrays in unordered(
             partial(draw_chunk, config), chunks, 1 if total < FEW else workers or cpu_count() or 1

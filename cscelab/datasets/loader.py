@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,31 +45,38 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-class SeededShuffle(Sampler[int]):
-    """A permutation of n rows that depends on (seed, epoch) alone, so that a resumed run sees the same batches."""
+EpochRows = Callable[[int, int, np.random.Generator], np.ndarray]  # (n images, epoch, generator) -> row numbers
 
-    def __init__(self, n: int, seed: int):
-        self.n, self.seed, self.epoch = n, seed, 0
+
+def every_row(n: int, epoch: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.permutation(n)
+
+
+class SeededShuffle(Sampler[int]):
+    """Rows of an epoch, by default all n shuffled, from (seed, epoch) alone: a resumed run sees the same batches."""
+
+    def __init__(self, n: int, seed: int, rows: EpochRows = every_row):
+        self.n, self.seed, self.epoch, self.rows = n, seed, 0, rows
+        self.length = len(self._draw())
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.n
+        return self.length
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
-        return iter(order.tolist())
+        return iter(self._draw().tolist())
+
+    def _draw(self) -> np.ndarray:
+        return self.rows(self.n, self.epoch, np.random.default_rng([self.seed, self.epoch]))
 
 
-def training_loader(images: ImageSet, batch_size: int, seed: int) -> DataLoader:
+def training_loader(images: ImageSet, batch_size: int, seed: int, rows: EpochRows = every_row) -> DataLoader:
     """Shuffled batches; the last, smaller one is dropped unless it is the only one."""
+    sampler = SeededShuffle(len(images), seed, rows)
     return DataLoader(
-        Batches(images),
-        batch_size,
-        sampler=SeededShuffle(len(images), seed),
-        drop_last=len(images) >= batch_size,
-        collate_fn=_as_is,
+        Batches(images), batch_size, sampler=sampler, drop_last=len(sampler) >= batch_size, collate_fn=_as_is
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+from cscelab.methods.adsh import ADSHConfig
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
 from cscelab.methods.cibhash import CIBHashConfig
 from cscelab.methods.cnnh import CNNHConfig
@@ -14,6 +15,7 @@ from cscelab.methods.dhn import DHNConfig
 from cscelab.methods.dnnh import DNNHConfig
 from cscelab.methods.dpsh import DPSHConfig
 from cscelab.methods.dsh import DSHConfig
+from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.methods.greedyhash import GreedyHashConfig
 from cscelab.methods.hashnet import HashNetConfig
 from cscelab.methods.itq import ITQConfig
@@ -34,9 +36,11 @@ METHODS: dict[str, type[MethodConfig]] = {
         DPSHConfig,
         DSHConfig,
         HashNetConfig,
+        ADSHConfig,
         DCHConfig,
         GreedyHashConfig,
         CSQConfig,
+        ExchNetConfig,
         OrthoHashConfig,
         TransHashConfig,
         CSCEConfig,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -11,19 +13,26 @@ from cscelab.datasets.base import ImageSet
 class CodeBank(nn.Module):
     """rows: (N, K), one for each training image; labels: theirs, (N,) or (N, C); ids: theirs, ascending, (N,).
 
-    `start` makes it for a training split. Buffers are not persistent: no part of a method's weights, but of the
-    checkpoint that a training goes on from.
+    `start` makes it for a training split. Buffers are no part of a method's weights, but of the checkpoint that a
+    training goes on from; learned=True puts rows and ids into the weights too, for codes that are a result.
     """
 
     ids: Tensor
     labels: Tensor
     rows: Tensor
 
-    def __init__(self, bits: int):
+    def __init__(self, bits: int, learned: bool = False):
         super().__init__()
         self.bits = bits
-        for name in ("ids", "labels", "rows"):
-            self.register_buffer(name, torch.zeros(0), persistent=False)
+        self.register_buffer("ids", torch.zeros(0, dtype=torch.int64), persistent=learned)
+        self.register_buffer("rows", torch.zeros(0, bits), persistent=learned)
+        self.register_buffer("labels", torch.zeros(0), persistent=False)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in ("ids", "rows"):  # a stored bank has a row for each of its images, a fresh one none
+            if (stored := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(stored, device=self.ids.device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def start(self, train: ImageSet, rows: Tensor | None = None) -> None:
         """Empties the bank for these images: rows (N, K) in their order, zeros where none are given."""
@@ -38,10 +47,17 @@ class CodeBank(nn.Module):
         """Row numbers (B,) of images. Raises ValueError for images that the bank was not started with."""
         if ids is None:
             raise ValueError("the images' ids are missing; give losses(..., ids=) so that the bank knows the images")
-        found = torch.searchsorted(self.ids, ids).clamp(max=max(0, len(self.ids) - 1))
-        if not len(self.ids) or not torch.equal(self.ids[found], ids):
+        found, known = self.find(ids)
+        if not known.all():
             raise ValueError("the bank has no rows for some of these images; call start_training with them first")
         return found
+
+    def find(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Row numbers (B,) of images, and bool (B,), whether they have one; where not, the number means nothing."""
+        if not len(self.ids):
+            return torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
+        found = torch.searchsorted(self.ids, ids).clamp(max=len(self.ids) - 1)
+        return found, self.ids[found] == ids
 
     def write(self, ids: Tensor | None, values: Tensor) -> None:
         """Sets the rows of these images; no gradient flows."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from cscelab.datasets.base import ImageSet
 from cscelab.dsf import sign
 from cscelab.model.backbone import BackboneConfig
 from cscelab.model.network import HashNetwork, Head, NetworkConfig
+from cscelab.model.parts import PartFeatures
 
 
 class HashOutput(NamedTuple):
@@ -21,6 +23,7 @@ class HashOutput(NamedTuple):
     codes: Tensor  # binary code, +-1 (B, K)
     threshold: Tensor | None = None  # t of Eq. 6 (B, 1), where the method has one
     features: Tensor | None = None  # f_e (B, d), what the hash layer sees
+    parts: PartFeatures | None = None  # what it is made of, where the method finds parts
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class HashMethod(nn.Module):
     """A method under training or in use. Subclasses set `network` and define `losses`.
 
     A method that keeps something between steps (a bank of codes) holds it in buffers that are not persistent: they are
-    left out of its weights and stored with the checkpoint a training goes on from.
+    left out of its weights and stored with the checkpoint a training goes on from. What it needs afterwards, as learned
+    database codes, is part of its weights.
     """
 
     views: ClassVar[int] = 1  # augmented views of an image in a step, each a row of the output: all first, all second
@@ -100,8 +104,25 @@ class HashMethod(nn.Module):
         """A further augmentation of images (B, 3, H, W), drawn anew for each of `views`; none by default."""
         return images
 
+    def epoch_rows(self, n: int, epoch: int, rng: np.random.Generator) -> np.ndarray:
+        """Which of n training images an epoch visits, in order: row numbers, of one length in every epoch.
+
+        Drawn from rng alone, so that a resumed training sees the same batches. By default each image once.
+        """
+        return rng.permutation(n)
+
     def start_epoch(self, epoch: int, n_epochs: int) -> None:
         """Called before each epoch (0-based): for schedules."""
+
+    def end_epoch(self, epoch: int, n_epochs: int) -> dict[str, float]:
+        """Called after an epoch's steps and before its validation: for what is learned without gradients. Returns
+        numbers for the history."""
+        return {}
+
+    def learned_codes(self, ids: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Codes +-1 (N, K) that training learned for images themselves, without the network, and bool (N,), for which
+        images it did; None for methods that learn none. ids: int64 (N,)."""
+        return None
 
     @torch.no_grad()
     def diagnostics(self, images: Tensor) -> dict[str, float]:

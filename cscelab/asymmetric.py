@@ -1,0 +1,67 @@
+"""Asymmetric hashing: a network's values against free database codes, and the code step that solves for these.
+
+Jiang and Li (ADSH, AAAI 2018); Cui et al. (ExchNet, ECCV 2020), Eqs. 12 to 17. Shapes: m images with values U
+(m, K) in [-1, 1]; n database images with codes V (n, K), -1 or 1; targets S (m, n).
+"""
+
+import torch
+from torch import Tensor
+
+from cscelab.pairs import similarity
+
+CHUNK = 4096  # database images whose targets are held at a time
+
+
+def negative_weight(labels: Tensor, database_labels: Tensor) -> float:
+    """r = pairs that share a label / pairs that share none: how far below 0 the target of the latter lies (ADSH code).
+
+    labels (m,) or (m, C), database_labels (n,) or (n, C). 0 where every pair shares a label.
+    """
+    alike, others = count_pairs(labels, database_labels)
+    return alike / others if others else 0.0
+
+
+def count_pairs(labels: Tensor, database_labels: Tensor) -> tuple[int, int]:
+    """How many of the m n pairs share a label, and how many do not."""
+    alike = sum(int(similarity(labels, part).sum(dtype=torch.float64)) for part in database_labels.split(CHUNK))
+    return alike, len(labels) * len(database_labels) - alike
+
+
+def targets(labels: Tensor, database_labels: Tensor, weight: float) -> Tensor:
+    """S (m, n): 1 where two images share a label, else -weight."""
+    return similarity(labels, database_labels) * (1 + weight) - weight
+
+
+def pair_errors(values: Tensor, codes: Tensor, wanted: Tensor) -> Tensor:
+    """(u_i . v_j - K S_ij)^2, (m, n): the terms of ADSH's and ExchNet's objective. wanted: S (m, n)."""
+    return (values @ codes.T - values.shape[1] * wanted).square()
+
+
+def label_pull(values: Tensor, labels: Tensor, database_labels: Tensor, weight: float) -> Tensor:
+    """K S^T U (n, K): where the labels pull each database code. values U (m, K); weight: r."""
+    parts = [targets(labels, part, weight).T.to(values) @ values for part in database_labels.split(CHUNK)]
+    return values.shape[1] * torch.cat(parts)
+
+
+def code_objective(codes: Tensor, values: Tensor, pull: Tensor) -> Tensor:
+    """What the code step lowers, a scalar: tr(U^T U V^T V) - 2 <V, pull>.
+
+    With pull = K S^T U that is the sum of `pair_errors` less K^2 |S|^2, which no code changes.
+    """
+    return ((values.T @ values) * (codes.T @ codes)).sum() - 2 * (codes * pull).sum()
+
+
+def code_step(codes: Tensor, values: Tensor, pull: Tensor, printed: bool = False) -> Tensor:
+    """New database codes (n, K), bit by bit: V_k = sign(pull_k - V_{/k} U_{/k}^T U_k), each the best given the others.
+
+    A sign of 0 keeps the old bit, so that `code_objective` never rises. pull (n, K): `label_pull`, plus whatever else
+    rewards <V, pull>. printed: ExchNet's Eq. 17 as printed, whose sign is reversed: it raises the objective.
+    """
+    codes = codes.clone()
+    gram = values.T @ values
+    gram.fill_diagonal_(0)  # the bit itself, V_k U_k^T U_k, is not among the others
+    for bit in range(codes.shape[1]):
+        score = pull[:, bit] - codes @ gram[:, bit]
+        score = -score if printed else score
+        codes[:, bit] = torch.where(score == 0, codes[:, bit], score.sign())
+    return codes

@@ -1,0 +1,186 @@
+"""ExchNet (Cui et al., ECCV 2020): attention finds parts, and parts change places with their class's while training.
+
+Head: attention over stage 3 gives M parts, refined by one shared copy of stage 4 (local); stage 4 itself refines the
+whole (global); x = [f^1 .. f^M, f^g], one linear layer. Loss: ADSH's asymmetric pair loss without its own term, plus
+lambda L_sp + gamma L_cp, which keep parts at different places and with different content (`cscelab.diversity`).
+
+Exchange, in training only and after half of the outer iterations: each part of each image is, with probability 1/2,
+replaced by the anchor of its class, the mean of that part over the class's training images; the global feature never
+is. Anchors are constants, renewed once an outer iteration. Codes of the database as in `alternating`; Eq. 17 as printed
+has the reverse sign. Multi-label (ours): a part goes to the anchor of one of the image's classes, drawn for each part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from cscelab.datasets.base import ImageSet
+from cscelab.datasets.loader import encoding_loader
+from cscelab.diversity import channel_loss, map_overlap, spatial_loss
+from cscelab.dsf import sign
+from cscelab.methods.alternating import AlternatingConfig, AlternatingHash
+from cscelab.methods.base import HashOutput
+from cscelab.model.parts import PartNetwork, PartNetworkConfig
+
+
+@dataclass(frozen=True)
+class ExchNetConfig(AlternatingConfig):
+    """n_parts: M; exchange_from: after which share of the outer iterations parts are exchanged, 1 for never;
+    exchange_probability: of each part; spatial_weight, channel_weight: lambda, gamma; channel_margin: of L_cp;
+    pair_scale: the pair loss is multiplied by it and divided by K; attention, refiner_start: of the network, see
+    `PartNetworkConfig`; feature_norm: "batch" or "none"; the rest as in `AlternatingConfig`."""
+
+    name: ClassVar[str] = "exchnet"
+    title: ClassVar[str] = "ExchNet"
+    paper: ClassVar[str] = "Cui et al., ECCV 2020"
+
+    passes: int = 20
+    n_parts: int = 4
+    exchange_from: float = 0.5
+    exchange_probability: float = 0.5
+    spatial_weight: float = 1.0
+    channel_weight: float = 1.0
+    channel_margin: float = 0.4
+    pair_scale: float = 12.0
+    attention: str = "narrowing"
+    refiner_start: str = "trunk"
+    feature_norm: str = "batch"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("exchange_from", "exchange_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give a share from 0 to 1")
+        for name in ("spatial_weight", "channel_weight", "channel_margin"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
+
+    def build(self, n_classes: int, bits: int) -> ExchNet:
+        return ExchNet(self, n_classes, bits)
+
+
+def drawn_classes(labels: Tensor, n_parts: int, generator: torch.Generator | None = None) -> Tensor:
+    """Whose anchor each part would take, int64 (B, M): the image's class, or one of its classes drawn for each part."""
+    if labels.ndim == 1:
+        return labels[:, None].expand(-1, n_parts)
+    return torch.multinomial(labels.float(), n_parts, replacement=True, generator=generator)
+
+
+def exchange(
+    local: Tensor,
+    anchors: Tensor,
+    classes: Tensor,
+    probability: float = 0.5,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """f^j with each part replaced, by chance, by the anchor of its class: (B, M, d) (Sec. 3.3).
+
+    local (B, M, d); anchors c_y^j (C, M, d), constants; classes (B, M), see `drawn_classes`.
+    """
+    chosen = torch.rand(local.shape[:2], generator=generator, device=local.device) < probability
+    parts = torch.arange(local.shape[1], device=local.device)
+    return torch.where(chosen.unsqueeze(2), anchors[classes, parts].to(local), local)
+
+
+class ExchNet(AlternatingHash):
+    config: ExchNetConfig
+    network: PartNetwork
+    anchors: Tensor
+
+    def __init__(self, config: ExchNetConfig, n_classes: int, bits: int):
+        super().__init__(config, n_classes, bits)
+        self.network = PartNetwork(
+            PartNetworkConfig(
+                config.backbone,
+                config.image_size,
+                structure="baseline",
+                feature_norm=config.feature_norm,
+                threshold_layer=False,
+                n_parts=config.n_parts,
+                attention=config.attention,
+                refiner_start=config.refiner_start,
+            ),
+            bits,
+        )
+        shape = (n_classes, config.n_parts, self.network.n_features)
+        self.register_buffer("anchors", torch.zeros(shape), persistent=False)
+        self.exchanging = False
+        self._train: ImageSet | None = None
+
+    def start_training(self, train: ImageSet, generator: torch.Generator) -> None:
+        super().start_training(train, generator)
+        self._train = train
+
+    def start_epoch(self, epoch: int, n_epochs: int) -> None:
+        super().start_epoch(epoch, n_epochs)
+        self.exchanging = self.exchanges_in(epoch, n_epochs)
+
+    def exchanges_in(self, epoch: int, n_epochs: int) -> bool:
+        return epoch >= self.config.exchange_from * n_epochs
+
+    def end_epoch(self, epoch: int, n_epochs: int) -> dict[str, float]:
+        numbers = super().end_epoch(epoch, n_epochs)
+        if self.exchanges_in(epoch + 1, n_epochs) and epoch + 1 < n_epochs:  # nobody would use earlier ones
+            assert self._train is not None, "training was not started"
+            self.anchors = class_anchors(self, self._train)
+        return numbers
+
+    def forward(self, images: Tensor) -> HashOutput:
+        parts = self.network.look(self.network.backbone(images))
+        features = parts.joined()
+        values = self.network.values(features)
+        return HashOutput(values, sign(values), None, features, parts)
+
+    def losses(
+        self,
+        output: HashOutput,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Raises ValueError where ids are missing or not of the images that training was started with."""
+        config, parts = self.config, output.parts
+        assert parts is not None
+        values = output.values
+        if self.training and self.exchanging:
+            classes = drawn_classes(labels, config.n_parts, generator)
+            local = exchange(parts.local, self.anchors, classes, config.exchange_probability, generator)
+            values = self.network.values(parts.joined(local))
+        return {
+            "pairs": config.pair_scale / self.bits * self.asymmetric_loss(values, labels, ids),
+            "spatial": config.spatial_weight * spatial_loss(parts.responses),
+            "channel": config.channel_weight * channel_loss(parts.local, config.channel_margin),
+        }
+
+    @torch.no_grad()
+    def diagnostics(self, images: Tensor) -> dict[str, float]:
+        """Size of values, how far attention maps overlap, the share of maps that are zero everywhere."""
+        output = self(images)
+        assert output.parts is not None
+        attention = output.parts.attention
+        numbers = {"value_size": float(output.values.abs().mean())}
+        if self.config.n_parts > 1:
+            numbers["overlap"] = float(map_overlap(attention).mean())
+        return numbers | {"dead_maps": float((attention.flatten(2).sum(dim=2) == 0).float().mean())}
+
+
+@torch.no_grad()
+def class_anchors(method: ExchNet, images: ImageSet) -> Tensor:
+    """c_y^j (C, M, d): the mean of f^j over each class's images as they are, without augmentation; 0 without any."""
+    was_training, device = method.training, method.anchors.device
+    sums, counts = torch.zeros_like(method.anchors), torch.zeros(method.n_classes, device=device)
+    method.eval()
+    for batch in encoding_loader(images):
+        parts = method(batch.images.to(device)).parts
+        assert parts is not None
+        labels = batch.labels.to(device)
+        members = (one_hot(labels, method.n_classes) if labels.ndim == 1 else labels).to(sums)  # (B, C)
+        sums += torch.einsum("bc,bmd->cmd", members, parts.local.to(sums))
+        counts += members.sum(dim=0)
+    method.train(was_training)
+    return sums / counts.clamp_min(1)[:, None, None]
