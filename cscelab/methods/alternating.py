@@ -4,11 +4,12 @@ An epoch is an outer iteration: it draws some training images, passes over them 
 put out for each (U), and ends with a code step that solves for the codes V of all training images, bit by bit. V is a
 part of the method's weights; it is what the database is searched by where the database is the training images.
 
-Ours: codes start as a code step on random values leaves them, alike within a class, where ADSH's start at zero and the
-first iteration so teaches nothing but small values (`start="random"`: every image's own; validation mAP of ADSH after 12
-short iterations, 40 species, 24 bits, seed 0: .567 against .616). r, by which dissimilar pairs are weighted, is that of the whole training split, where the released code takes the
-drawn images'. The loss is a mean over pairs, the objective in the history a mean over pairs in units of K^2, so that
-code lengths compare; the code step solves for the sum, whose argument is the same.
+Ours: codes start as a code step on random values leaves them, alike within a class. ADSH's start at zero, from which
+the first iteration learns nothing but small values; with `start="random"` every image has its own (validation mAP of
+ADSH after 12 short iterations on 40 species, 24 bits, seed 0: .567, against .616). r, the weight of dissimilar pairs,
+is that of the whole training split, where the released code takes the drawn images'. The loss is a mean over pairs,
+the objective in the history a mean over pairs in units of K^2, so that code lengths compare; the code step solves for
+the sum, which has the same solution.
 """
 
 from __future__ import annotations

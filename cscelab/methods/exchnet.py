@@ -132,9 +132,21 @@ class ExchNet(AlternatingHash):
 
     def forward(self, images: Tensor) -> HashOutput:
         parts = self.network.look(self.network.backbone(images))
-        features = parts.joined()
-        values = self.network.values(features)
+        features = self.network.norm(parts.joined())
+        values = self.network.hash_layer(features)
         return HashOutput(values, sign(values), None, features, parts)
+
+    def exchanged_values(self, features: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Values (B, K) with parts exchanged by chance. features (B, (M + 1) d): what the hash layer would see.
+
+        Only there are parts exchanged, so that the norm's statistics are those of images as they are.
+        """
+        seen = features.unflatten(1, (self.config.n_parts + 1, -1))
+        local, whole = seen[:, :-1], seen[:, -1:]
+        classes = drawn_classes(labels, self.config.n_parts, generator)
+        anchors = self.network.normed_parts(self.anchors)
+        exchanged = exchange(local, anchors, classes, self.config.exchange_probability, generator)
+        return self.network.hash_layer(torch.cat([exchanged, whole], dim=1).flatten(1))
 
     def losses(
         self,
@@ -148,9 +160,8 @@ class ExchNet(AlternatingHash):
         assert parts is not None
         values = output.values
         if self.training and self.exchanging:
-            classes = drawn_classes(labels, config.n_parts, generator)
-            local = exchange(parts.local, self.anchors, classes, config.exchange_probability, generator)
-            values = self.network.values(parts.joined(local))
+            assert output.features is not None
+            values = self.exchanged_values(output.features, labels, generator)
         return {
             "pairs": config.pair_scale / self.bits * self.asymmetric_loss(values, labels, ids),
             "spatial": config.spatial_weight * spatial_loss(parts.responses),

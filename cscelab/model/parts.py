@@ -128,3 +128,12 @@ class PartNetwork(HashNetwork):
     def values(self, features: Tensor) -> Tensor:
         """x (B, (M + 1) d) -> values (B, K)."""
         return self.hash_layer(self.norm(features))
+
+    @torch.no_grad()
+    def normed_parts(self, local: Tensor) -> Tensor:
+        """Part features (N, M, d) as the hash layer sees them, the norm by its running statistics: constants."""
+        without_whole = torch.cat([local.flatten(1), local.new_zeros(len(local), self.n_features)], dim=1)
+        was_training = self.norm.training
+        normed = self.norm.eval()(without_whole)
+        self.norm.train(was_training)
+        return normed.unflatten(1, (self.config.n_parts + 1, -1))[:, :-1]
