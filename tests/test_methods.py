@@ -41,6 +41,12 @@ DEFAULTS = {
     "csq": {"centers": "best", "quantization_weight": 1e-4},
     "orthohash": {"centers": "best", "scale": 8.0, "margin": 0.2},
     "transhash": {"groups": 4, "gamma": 20.0, "quantization_weight": 0.1, "width": 128, "layers": 1},
+    "adsh": {"samples": 2000, "passes": 3, "start": "classes", "own_weight": 200.0, "feature_norm": "batch"},
+    "exchnet": {
+        "samples": 2000, "passes": 20, "start": "classes", "n_parts": 4, "exchange_from": 0.5,
+        "exchange_probability": 0.5, "spatial_weight": 1.0, "channel_weight": 1.0, "channel_margin": 0.4,
+        "pair_scale": 12.0, "attention": "narrowing", "refiner_start": "trunk", "feature_norm": "batch",
+    },
 }  # fmt: skip
 
 

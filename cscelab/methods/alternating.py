@@ -4,12 +4,14 @@ An epoch is an outer iteration: it draws some training images, passes over them 
 put out for each (U), and ends with a code step that solves for the codes V of all training images, bit by bit. V is a
 part of the method's weights; it is what the database is searched by where the database is the training images.
 
-Ours: codes start as a code step on random values leaves them, alike within a class. ADSH's start at zero, from which
-the first iteration learns nothing but small values; with `start="random"` every image has its own (validation mAP of
-ADSH after 12 short iterations on 40 species, 24 bits, seed 0: .567, against .616). r, the weight of dissimilar pairs,
-is that of the whole training split, where the released code takes the drawn images'. The loss is a mean over pairs,
-the objective in the history a mean over pairs in units of K^2, so that code lengths compare; the code step solves for
-the sum, which has the same solution.
+Ours: codes start as a code step on random values leaves them, closer within a class than between classes (24 bits, 40
+classes of 75 images: 8.3 bits apart against 12.1). Those of ADSH's released code start at zero, from which the first
+iteration learns nothing but small values; with `start="random"` no two images are nearer than chance (validation mAP of
+ADSH after 12 short iterations on 40 species, 24 bits, seed 0: .567, against .616).
+r, the weight of dissimilar pairs, is that of the whole training split, where the released code takes the drawn
+images'; passes are shuffled anew, where its keep one order; and images of a last batch that is left out for being
+smaller do not count as drawn. The loss is a mean over pairs, as there; the objective in the history is one in units of
+K^2, so that code lengths compare; the code step solves for the sum, which has the same solution.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ STARTS = ("random", "classes")
 class AlternatingConfig(MethodConfig):
     """samples: training images drawn in an outer iteration (all where there are fewer); passes: over them;
     start: of the database codes, "random" or "classes" (a code step on random values: images of one class start
-    alike)."""
+    closer to each other)."""
 
     samples: int = 2000
     passes: int = 3

@@ -4,10 +4,17 @@ Head: attention over stage 3 gives M parts, refined by one shared copy of stage 
 whole (global); x = [f^1 .. f^M, f^g], one linear layer. Loss: ADSH's asymmetric pair loss without its own term, plus
 lambda L_sp + gamma L_cp, which keep parts at different places and with different content (`cscelab.diversity`).
 
-Exchange, in training only and after half of the outer iterations: each part of each image is, with probability 1/2,
-replaced by the anchor of its class, the mean of that part over the class's training images; the global feature never
-is. Anchors are constants, renewed once an outer iteration. Codes of the database as in `alternating`; Eq. 17 as printed
-has the reverse sign. Multi-label (ours): a part goes to the anchor of one of the image's classes, drawn for each part.
+Exchange, in training only and after half of the outer iterations (50 of the paper's 100): each part of each image is,
+with probability 1/2, replaced by the anchor of its class, the mean of that part over the class's training images; the
+global feature never is. Anchors are constants, renewed once an outer iteration. Codes of the database as in
+`alternating`, from the values after the exchange; Eq. 17 as printed has the reverse sign.
+
+The paper leaves open, and a public re-implementation gives: lambda = gamma = 1 beside the mean over pairs times 12 / K,
+and the layers of the attention generator. That code also pulls parts to their anchors by a loss of its own; the paper
+has none, nor have we. Ours: features normalised before the hash layer and exchanged behind the norm; L_sp and L_cp of
+the parts before the exchange; the shared copy starts with the weights of stage 4; anchors by the network as it is
+tested, of images without augmentation; multi-label, a part goes to the anchor of one of the image's classes, drawn for
+each part.
 """
 
 from __future__ import annotations
@@ -59,6 +66,8 @@ class ExchNetConfig(AlternatingConfig):
         for name in ("spatial_weight", "channel_weight", "channel_margin"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
+        if self.pair_scale <= 0:
+            raise ValueError(f"pair_scale is {self.pair_scale}; give more than 0, so that the pairs teach")
 
     def build(self, n_classes: int, bits: int) -> ExchNet:
         return ExchNet(self, n_classes, bits)
@@ -121,7 +130,7 @@ class ExchNet(AlternatingHash):
         self.exchanging = self.exchanges_in(epoch, n_epochs)
 
     def exchanges_in(self, epoch: int, n_epochs: int) -> bool:
-        return epoch >= self.config.exchange_from * n_epochs
+        return epoch >= max(1, self.config.exchange_from * n_epochs)  # the first iteration has no anchors yet
 
     def end_epoch(self, epoch: int, n_epochs: int) -> dict[str, float]:
         numbers = super().end_epoch(epoch, n_epochs)
@@ -186,12 +195,14 @@ def class_anchors(method: ExchNet, images: ImageSet) -> Tensor:
     was_training, device = method.training, method.anchors.device
     sums, counts = torch.zeros_like(method.anchors), torch.zeros(method.n_classes, device=device)
     method.eval()
-    for batch in encoding_loader(images):
-        parts = method(batch.images.to(device)).parts
-        assert parts is not None
-        labels = batch.labels.to(device)
-        members = (one_hot(labels, method.n_classes) if labels.ndim == 1 else labels).to(sums)  # (B, C)
-        sums += torch.einsum("bc,bmd->cmd", members, parts.local.to(sums))
-        counts += members.sum(dim=0)
-    method.train(was_training)
+    try:
+        for batch in encoding_loader(images):
+            parts = method(batch.images.to(device)).parts
+            assert parts is not None
+            labels = batch.labels.to(device)
+            members = (one_hot(labels, method.n_classes) if labels.ndim == 1 else labels).to(sums)  # (B, C)
+            sums += torch.einsum("bc,bmd->cmd", members, parts.local.to(sums))
+            counts += members.sum(dim=0)
+    finally:
+        method.train(was_training)
     return sums / counts.clamp_min(1)[:, None, None]
