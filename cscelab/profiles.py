@@ -65,11 +65,13 @@ class Profile:
         """The data sets of Table 1: the profile's own, then the multi-label ones."""
         return {SINGLE: Benchmark(self.data, self.map_at, ("ImageNet100",)), **self.multilabel}
 
-    def find(self, on: str) -> Benchmark:
-        """A data set by name, of Table 1 or fine-grained. Raises ValueError naming the choices."""
+    def find(self, on: str, called: str | None = None) -> Benchmark:
+        """A data set by name, of Table 1 or fine-grained. called: the profile's own name, for messages. Raises
+        ValueError naming the choices."""
         known = {**self.benchmarks, **self.finegrained}
         if on not in known:
-            raise ValueError(f"the profile has no benchmark {on!r}; choose from {sorted(known)}")
+            profile = "the profile" if called is None else f"profile {called!r}"
+            raise ValueError(f"{profile} has no benchmark {on!r}; choose from {sorted(known)}")
         return known[on]
 
 

@@ -133,7 +133,7 @@ def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0, on:
     if name not in METHODS_BY_RECIPE:
         raise ValueError(f"unknown recipe {name!r}; choose from {sorted(METHODS_BY_RECIPE)}")
     chosen, method = find_profile(profile), METHODS_BY_RECIPE[name]
-    where, training = chosen.find(on), chosen.training
+    where, training = chosen.find(on, profile), chosen.training
     if name not in OWN_TRUNKS:
         method = replace(method, backbone=chosen.backbone)
     if isinstance(method, AlternatingConfig):

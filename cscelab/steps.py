@@ -82,7 +82,8 @@ class LightningHash(L.LightningModule):
         if config.schedule == "cosine":
             scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         else:
-            scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(share * steps) for share in STEPS])
+            at = [max(1, int(share * steps)) for share in STEPS]  # the first step takes the whole rate
+            scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, at)
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
     def on_train_epoch_start(self) -> None:

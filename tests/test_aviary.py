@@ -159,6 +159,47 @@ def test_cache_is_used_and_a_cut_off_one_is_drawn_again(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
+class TestTheTrainingImagesAsDatabase:
+    OWN = replace(BARE, database=None)
+
+    def test_nothing_is_drawn_for_the_database_and_nothing_twice(self, tmp_path, monkeypatch):
+        drawn = []
+        draw_chunk = aviary.draw_chunk
+        monkeypatch.setattr(aviary, "draw_chunk", lambda *chunk: drawn.append(chunk[1:]) or draw_chunk(*chunk))
+        splits = load_aviary(self.OWN, tmp_path, workers=1, progress=False)
+        assert drawn == [("train", 0, 6), ("validation", 0, 5), ("query", 0, 5)]
+        assert splits.database is splits.train
+        assert len(splits.database) == 6
+        assert not set(splits.database.ids) & set(np.concatenate([splits.query.ids, splits.validation.ids]))
+        again = load_aviary(self.OWN, tmp_path, workers=1, progress=False)
+        assert len(drawn) == 3
+        np.testing.assert_array_equal(again.database.images, splits.train.images)
+
+    def test_the_other_splits_are_those_of_a_database_of_its_own(self, tmp_path):
+        own, apart = (load_aviary(config, tmp_path, workers=1, progress=False) for config in (self.OWN, BARE))
+        for split in ("train", "validation", "query"):
+            np.testing.assert_array_equal(getattr(own, split).images, getattr(apart, split).images)
+            np.testing.assert_array_equal(getattr(own, split).ids, getattr(apart, split).ids)
+        assert not set(apart.database.ids) & set(apart.train.ids)
+        assert len(list(tmp_path.iterdir())) == 2
+
+    def test_scenes_can_have_it_too(self, tmp_path):
+        splits = load_aviary(replace(self.OWN, scenes=True), tmp_path, workers=1, progress=False)
+        assert splits.database is splits.train
+        assert splits.database.labels.shape == (6, 5)
+
+    def test_none_is_no_size_and_survives_json(self):
+        assert self.OWN.size_of("database") == 0
+        assert Aviary(**json.loads(json.dumps(asdict(self.OWN)))) == self.OWN
+        assert replace(BARE, database=0) != self.OWN
+
+
+def test_data_sets_of_before_are_found_where_they_lay(tmp_path):
+    """The folder is named by a hash of every dial: a new one with a default in it would draw all of them again."""
+    load_aviary(replace(TINY, train=1, validation=0, query=0, database=0), tmp_path, workers=1, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["aviary-5d8ad8fa0022"]
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write the data set to .*file.*root="):

@@ -1,9 +1,12 @@
 """The command line: help a newcomer can follow, one sentence for a mistake, and the right exit code."""
 
+import re
+
 import pytest
 
 from cscelab import cli
 from cscelab.cli import COMMANDS, main
+from cscelab.profiles import PROFILES
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +54,12 @@ def test_the_command_of_table1_is_said(capsys):
         (["train", "csce", "--data", "imagenet"], "unknown data set 'imagenet'"),
         (["train", "csce", "--data", "folder:/no/such/folder"], "/no/such/folder"),
         (["figures", "fig9"], "unknown figure 'fig9'; choose from"),
+        (["train", "csce", "--on", "cub"], "profile 'quick' has no benchmark 'cub'; choose from"),
+        (["train", "csce", "--on", "scenes", "--data", "scenes"], "--on scenes and --data scenes both name the data"),
+        (["train", "exchnet", "--profile", "paper", "--bits", "48", "--on", "cub"], "cub-200-2011/train.txt (No such"),
+        (["data", "--on", "coco"], "profile 'quick' has no benchmark 'coco'; choose from"),
         (["evaluate", "nothing"], "no stored run is called 'nothing'"),
+        (["evaluate", "nothing", "--database", "network"], "no stored run is called 'nothing'"),
         (["encode"], "no images were given"),
         (["encode", "missing.jpg"], "there is no image at missing.jpg"),
         (["runs", "compare", "one"], "name two or more"),
@@ -98,6 +106,23 @@ def test_train_evaluate_list_and_prune(capsys):
     assert "removed 1" in out
     code, out, _ = call(capsys, "runs", "list")
     assert "no stored runs" in out
+
+
+def test_the_data_sets_of_a_profile_can_be_named(capsys):
+    _, out, _ = call(capsys, "train", "--help")
+    said = " ".join(out.replace("│", " ").split())
+    assert "--on NAME" in said
+    for profile in PROFILES.values():
+        for name in {**profile.multilabel, **profile.finegrained}:
+            assert re.search(rf"\b{name}\b", said), name
+    code, out, _ = call(capsys, "data", "--profile", "smoke", "--on", "species40")
+    assert code == 0
+    assert "4 classes, 112 px, single-label" in out
+    counts = {line.split()[0]: line.split()[1] for line in out.splitlines()[1:]}
+    assert counts == {"train": "64", "validation": "24", "query": "24", "database": "64"}
+    code, out, _ = call(capsys, "train", "lsh", "--profile", "smoke", "--on", "species40")
+    assert code == 0
+    assert "species40-lsh-16-" in out
 
 
 def test_encode_prints_a_code_an_image(capsys, tmp_path):

@@ -211,7 +211,7 @@ class TestRun:
         assert after is before
 
     def test_images_that_changed_since_are_noticed(self, smoke_run, monkeypatch):
-        monkeypatch.setattr("cscelab.experiment.data_fingerprint", lambda _: "other drawing")
+        monkeypatch.setattr("cscelab.stored.data_fingerprint", lambda _: "other drawing")
         with pytest.raises(ValueError, match="the images of csce/16 have changed since it ran; run it again"):
             smoke_run.data()
 

@@ -1,12 +1,28 @@
-"""Named experiments: every method on every data set of a profile, and rows whose trunk is their own."""
+"""Named experiments: every method on every data set of a profile, rows whose trunk is their own, alternation."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
+from cscelab.datasets.lists import read_list
 from cscelab.methods import METHODS
+from cscelab.model.backbone import BackboneConfig
 from cscelab.profiles import PROFILES, SINGLE
-from cscelab.recipes import METHODS_BY_RECIPE, OWN_TRUNKS, TABLE1, UNSUPERVISED, describe, recipe, titled
+from cscelab.recipes import (
+    EXCHNET_RECIPES,
+    EXCHNET_ROWS,
+    METHODS_BY_RECIPE,
+    OWN_TRUNKS,
+    PART_SWEEP,
+    TABLE1,
+    UNSUPERVISED,
+    describe,
+    recipe,
+    titled,
+)
 
 
 def test_every_method_is_a_recipe_of_its_name():
@@ -27,7 +43,9 @@ def test_a_recipe_takes_the_data_depth_and_trunk_of_the_profile():
     coco = recipe("csq", "paper", 64, on="coco")
     assert (coco.map_at, coco.method.backbone.name, coco.data.root.split("/")[-1]) == (5000, "resnet50", "coco")
     assert coco.name == "coco/csq/64"
-    with pytest.raises(ValueError, match=r"'quick' has no benchmark 'coco'; choose from \['scenes', 'single'\]"):
+    with pytest.raises(
+        ValueError, match=r"'quick' has no benchmark 'coco'; choose from \['scenes', 'single', 'species40'\]"
+    ):
         recipe("csq", "quick", on="coco")
 
 
@@ -38,6 +56,95 @@ def test_a_trunk_of_its_own_is_kept_under_every_profile(profile, name, method, t
     assert own.backbone.name == trunk
     assert replace(own, backbone=plain.backbone) == plain
     assert plain.backbone == PROFILES[profile].backbone
+
+
+FOLDERS = {
+    "cub": "cub-200-2011", "aircraft": "fgvc-aircraft", "nabirds": "nabirds", "vegfru": "vegfru", "food101": "food-101",
+}  # fmt: skip
+
+
+class TestFineGrained:
+    """ExchNet's data sets and training (Sec. 4.1), and their stand-in among the drawn birds."""
+
+    def test_the_paper_profile_has_all_five_at_its_four_lengths(self):
+        assert list(PROFILES["paper"].finegrained) == list(FOLDERS)
+        for profile in ("quick", "standard", "paper"):
+            assert PROFILES[profile].finegrained_lengths == (12, 24, 32, 48)
+
+    @pytest.mark.parametrize("bits", [12, 24, 32, 48])
+    @pytest.mark.parametrize("name", ["exchnet", "adsh", *EXCHNET_RECIPES])
+    @pytest.mark.parametrize("on", FOLDERS)
+    def test_alternating_methods_are_trained_as_the_paper_says(self, on, name, bits):
+        one = recipe(name, "paper", bits, 1, on)
+        assert (one.name, one.bits, one.seed, one.map_at) == (f"{on}/{name}/{bits}", bits, 1, None)
+        assert one.method.backbone == BackboneConfig("resnet50")
+        assert one.method.samples == (4000 if on in ("nabirds", "vegfru") else 2000)
+        assert one.method.passes == 20
+        training = one.training
+        assert (training.epochs, training.batch_size, training.optimizer) == (100, 64, "sgd")
+        assert (training.lr, training.weight_decay, training.schedule) == (1e-3, 1e-4, "steps")
+
+    @pytest.mark.parametrize(("on", "folder"), FOLDERS.items())
+    def test_queries_are_the_test_list_and_the_database_is_the_training_list(self, on, folder):
+        data = recipe("exchnet", "paper", 12, on=on).data
+        root = Path(data.root)
+        assert root.name == folder
+        assert [Path(path) for path in (data.train, data.query, data.database)] == [
+            root / "train.txt", root / "test.txt", root / "train.txt",
+        ]  # fmt: skip
+        assert (data.resize, data.image_size) == (256, 224)
+        readme = (ROOT / "data" / "README.md").read_text()
+        assert f"| `{on}` | `data/{folder}/` |" in readme
+
+    def test_other_methods_keep_the_training_of_the_profile_there(self):
+        assert recipe("hashnet", "paper", 12, on="cub").training == PROFILES["paper"].training
+        assert recipe("hashnet", "quick", 12, on="species40").training == PROFILES["quick"].training
+
+    def test_a_data_sets_own_samples_are_for_it_alone(self):
+        assert recipe("adsh", "paper", 16).method.samples == 2000
+        assert recipe("adsh", "paper", 16, on="coco").method.samples == 2000
+
+    @pytest.mark.parametrize("profile", ["quick", "standard", "smoke"])
+    def test_species40_is_the_profiles_birds_with_the_training_images_as_the_database(self, profile):
+        plain, own = (recipe("exchnet", profile, 24, on=on) for on in (SINGLE, "species40"))
+        classes = 4 if profile == "smoke" else 40
+        assert own == replace(
+            plain, name="species40/exchnet/24", data=replace(plain.data, n_classes=classes, database=None)
+        )
+        assert own.method.samples < own.data.train
+        assert own.training == PROFILES[profile].alternation.training
+
+    def test_the_variants_differ_from_exchnet_in_what_they_say(self):
+        assert set(EXCHNET_ROWS.values()) | set(PART_SWEEP.values()) <= METHODS_BY_RECIPE.keys()
+        whole = METHODS_BY_RECIPE["exchnet"]
+        assert whole == METHODS["exchnet"]()
+        assert METHODS_BY_RECIPE["exchnet/no-exchange"] == replace(whole, exchange_from=1.0)
+        free = replace(whole, spatial_weight=0.0, channel_weight=0.0)
+        assert METHODS_BY_RECIPE["exchnet/no-constraints"] == free
+        for parts, name in PART_SWEEP.items():
+            assert METHODS_BY_RECIPE[name] == replace(whole, n_parts=parts)
+        assert list(PART_SWEEP) == [2, 4, 6]
+
+    def test_the_list_writer_of_the_readme_writes_lists_that_are_read(self, tmp_path, monkeypatch):
+        """Two species, two images each, one of each in the training split, as CUB-200-2011's text files name them."""
+        (tmp_path / "images.txt").write_text("1 1.Owl/a.jpg\n2 1.Owl/b.jpg\n3 2.Jay/c.jpg\n4 2.Jay/d.jpg\n")
+        (tmp_path / "image_class_labels.txt").write_text("1 1\n2 1\n3 2\n4 2\n")
+        (tmp_path / "train_test_split.txt").write_text("1 1\n2 0\n3 0\n4 1\n")
+        monkeypatch.chdir(tmp_path)
+        (writer,) = re.findall(r"```python\n(.*?)```", (ROOT / "data" / "README.md").read_text(), re.DOTALL)
+        exec(writer, {})
+        train, test = (read_list(tmp_path / f"{name}.txt") for name in ("train", "test"))
+        assert train.paths == ("images/1.Owl/a.jpg", "images/2.Jay/d.jpg")
+        assert test.paths == ("images/1.Owl/b.jpg", "images/2.Jay/c.jpg")
+        assert train.values.tolist() == test.values.tolist() == [[0], [1]]
+
+
+def test_a_profile_finds_its_data_sets_by_name():
+    quick = PROFILES["quick"]
+    assert quick.find(SINGLE) == quick.benchmarks[SINGLE]
+    assert quick.find("species40") is quick.finegrained["species40"]
+    with pytest.raises(ValueError, match="the profile has no benchmark 'cub'; choose from .*'species40'"):
+        quick.find("cub")
 
 
 def test_titles_name_a_trunk_of_its_own_and_are_all_different():

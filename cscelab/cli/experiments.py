@@ -8,6 +8,15 @@ from typing import Annotated, Literal
 
 from cscelab.cli.arguments import DataArg, Name, Positional, ProfileArg, arg
 
+OnArg = Annotated[
+    str | None,
+    arg(
+        metavar="NAME",
+        help="data set of the profile in place of its own: scenes, species40; under paper coco, nus-wide, cub, "
+        "aircraft, nabirds, vegfru, food101",
+    ),
+]
+
 
 def figures(
     only: Positional[tuple[str, ...]] = (),
@@ -49,6 +58,7 @@ def train(
     profile: ProfileArg = "quick",
     bits: int = 16,
     seed: int = 0,
+    on: OnArg = None,
     data: DataArg = None,
     image_size: int | None = None,
     train_images: int | None = None,
@@ -77,8 +87,11 @@ def train(
     """
     from cscelab import recipes
     from cscelab.experiment import run
+    from cscelab.profiles import SINGLE
 
-    experiment = recipes.recipe(recipe, profile, bits, seed)
+    experiment = recipes.recipe(recipe, profile, bits, seed, on or SINGLE)
+    if on and data:
+        raise ValueError(f"--on {on} and --data {data} both name the data set; give one of them")
     sizes = (image_size, train_images, queries, database_images)
     if data or sizes != (None, None, None, None):
         experiment = replace(experiment, data=recipes.parse_data(data or "aviary", experiment.data, *sizes))
@@ -140,16 +153,16 @@ def evaluate(
     print(report(find_stored(run), k, database).table())
 
 
-def data(profile: ProfileArg = "quick") -> None:
+def data(profile: ProfileArg = "quick", on: OnArg = None) -> None:
     """Draw (or decode) a profile's data set now and say what it holds.
 
     Args:
         profile: whose data.
     """
-    from cscelab import recipes
     from cscelab.datasets import load_data
+    from cscelab.profiles import SINGLE, find_profile
 
-    splits = load_data(recipes.find_profile(profile).data)
+    splits = load_data(find_profile(profile).find(on or SINGLE, profile).data)
     print(f"{splits.n_classes} classes, {splits.image_size} px, {'multi' if splits.multilabel else 'single'}-label")
     for name in ("train", "validation", "query", "database"):
         print(f"{name:<11}{len(getattr(splits, name)):>7,} images")
@@ -205,4 +218,7 @@ def _print_run(run: object) -> None:
     if run.experiment.smoke:
         print("SMOKE RUN: its numbers mean nothing")
     print(report(run).table())
+    if network := run.metrics.get("network"):
+        print("\nThe database by the codes that training learned for it.", end=" ")
+        print(f"By the network's: mAP {network['map']:.4f} (cscelab evaluate {run.experiment.hash} --database network)")
     print(f"\nstored in {run.folder}")
