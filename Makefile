@@ -37,6 +37,7 @@ html: course ## the same
 
 bench: $(VENV)/.installed ## speed and memory, as ratios in one run (six minutes), tables and pictures into figures/
 	$(BIN)/python benchmarks/dynamic_sign.py
+	$(BIN)/python benchmarks/code_step.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/browser.py

@@ -56,7 +56,13 @@ def code_step(codes: Tensor, values: Tensor, pull: Tensor, printed: bool = False
 
     A sign of 0 keeps the old bit, so that `code_objective` never rises. pull (n, K): `label_pull`, plus whatever else
     rewards <V, pull>. printed: ExchNet's Eq. 17 as printed, whose sign is reversed: it raises the objective.
+    Raises ValueError where the shapes do not fit.
     """
+    if pull.shape != codes.shape or values.shape[1:] != codes.shape[1:]:
+        raise ValueError(
+            f"codes {tuple(codes.shape)}, values {tuple(values.shape)} and pull {tuple(pull.shape)} do not fit; give "
+            "codes and pull (n, K) and values (m, K)"
+        )
     codes = codes.clone()
     gram = values.T @ values
     gram.fill_diagonal_(0)  # the bit itself, V_k U_k^T U_k, is not among the others

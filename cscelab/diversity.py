@@ -43,14 +43,14 @@ def channel_loss(features: Tensor, margin: float = 0.4) -> Tensor:
 def map_overlap(maps: Tensor) -> Tensor:
     """How far parts look at one place, (B,): mean over pairs of the sum of the smaller of two maps, each of sum 1.
 
-    maps (B, M, h, w), not negative; an all-zero map counts as uniform. 0 for disjoint maps, 1 for equal ones. Raises
-    ValueError for a single part.
+    maps (B, M, h, w), not negative; an all-zero map counts as uniform. 0 for disjoint maps, 1 for equal ones. float64
+    on the CPU: a number to look at, not a loss. Raises ValueError for a single part.
     """
     n_parts = maps.shape[1]
     if n_parts < 2:
         raise ValueError(f"overlap is between parts, but {n_parts} came; give at least 2")
-    flat = maps.flatten(2).double()
+    flat = maps.flatten(2).cpu().double()  # some accelerators have no float64
     total = flat.sum(dim=2, keepdim=True)
     shares = torch.where(total > 0, flat / total.clamp_min(1e-300), torch.full_like(flat, 1 / flat.shape[2]))
-    first, second = torch.triu_indices(n_parts, n_parts, offset=1, device=maps.device)
+    first, second = torch.triu_indices(n_parts, n_parts, offset=1)
     return torch.minimum(shares[:, first], shares[:, second]).sum(dim=2).mean(dim=1)

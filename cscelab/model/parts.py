@@ -56,7 +56,8 @@ def _normed(module: nn.Module, channels: int) -> list[nn.Module]:
 def narrowing_attention(channels: int, n_parts: int) -> nn.Sequential:
     """Stage 3 -> A: bottlenecks at c, c / 4 and c / 16 channels, 1x1 convolutions between, the last to M maps.
 
-    As a public re-implementation has it (1,024, 256, 64 on ResNet-50); every map is normalised over the batch.
+    As a public re-implementation has it (1,024, 256, 64 on ResNet-50); after each of the 1x1 convolutions batch
+    normalisation and (the first two: ours) a ReLU.
     """
     from torchvision.models.resnet import Bottleneck
 
@@ -76,6 +77,20 @@ def stage_attention(stage4: nn.Module, channels: int, n_parts: int) -> nn.Sequen
         if isinstance(module, nn.Conv2d):
             module.stride = (1, 1)
     return nn.Sequential(stage, *_normed(nn.Conv2d(channels, n_parts, 1, bias=False), n_parts))
+
+
+@torch.no_grad()
+def check_side(attention: nn.Module, shape3: torch.Size, trunk: str) -> None:
+    """Raises ValueError where a generator does not give maps of stage 3's side (1, c, h, w), by a dry run."""
+    side = shape3[-1]
+    try:
+        kept = attention.eval()(torch.zeros(shape3)).shape[-1]
+        found = f"{side} became {kept}"
+    except RuntimeError as error:  # GCViT's windows are cut for the halved map
+        kept, found = None, str(error).splitlines()[0]
+    attention.train()
+    if kept != side:
+        raise ValueError(f"stage 4 of {trunk} cannot keep the side of its map ({found}); use attention 'narrowing'")
 
 
 class PartNetwork(HashNetwork):
@@ -99,13 +114,7 @@ class PartNetwork(HashNetwork):
         if config.attention == "stage4":
             fresh = fresh_backbone(config.backbone, config.image_size).stage4
             self.attention = stage_attention(fresh, shape4[1], config.n_parts)
-            side = self.attention.eval()(torch.zeros(shape3)).shape[-1]
-            self.attention.train()
-            if side != shape3[-1]:
-                raise ValueError(
-                    f"stage 4 of {config.backbone.name} cannot keep the side of its map ({shape3[-1]} became {side}); "
-                    "use attention 'narrowing'"
-                )
+            check_side(self.attention, shape3, config.backbone.name)
         else:
             self.attention = narrowing_attention(shape3[1], config.n_parts)
         self.n_features = shape4[1]  # d
