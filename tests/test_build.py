@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 from smoke_runs import smoke_data
 
 from cscelab.datasets.lists import ListFiles
@@ -12,7 +13,7 @@ from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.study import study_table
 from cscelab.jobs import distinct
 from cscelab.methods import METHODS
-from cscelab.recipes import OWN_TRUNKS, PROFILES, TABLE1, TABLE2
+from cscelab.recipes import EXCHNET_ROWS, OWN_TRUNKS, PART_SWEEP, PROFILES, TABLE1, TABLE2, recipe
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def test_data_sets_whose_lists_are_absent_are_left_out_with_a_word(tmp_path, mon
     monkeypatch.setitem(PROFILES, "paper", profile)
     monkeypatch.setattr(build, "run_all", lambda experiments, **_: pytest.fail(f"{len(experiments)} to train"))
     with pytest.raises(
-        ValueError, match=r"none of its split lists \(.*train.txt.*\); lay out .* as data/README.md says"
+        ValueError, match=r"none of the split lists \(.*train.txt.*\); lay out .* as data/README.md says"
     ):
         build.build(["table1"], "paper", out=tmp_path)
     (tmp_path / "coco").mkdir()
@@ -118,6 +119,73 @@ def test_table1_is_written_for_both_kinds_and_the_second_call_trains_nothing(tmp
     assert set(cost.index) == {config.title for config in METHODS.values()}
     assert cost.loc["CSQ", "times the reference"] == 1
     assert set(cost["remark"]) == {SMOKE_MARK}
+
+
+def test_exchnet_has_all_seeds_at_24_bits_alone():
+    experiments = build.needed(["exchnet"], "quick")
+    assert len(distinct(experiments)) == len(experiments) == 4 * 4 + 2 + 1
+    assert {one.data for one in experiments} == {PROFILES["quick"].finegrained["species40"].data}
+    several = build.needed(["exchnet"], "quick", seeds=3)
+    assert set(experiments) < set(several)
+    further = set(several) - set(experiments)
+    assert {(one.bits, one.seed) for one in further} == {(24, 1), (24, 2)}
+    assert len(distinct(several)) == len(several) == len(experiments) + (4 + 2) * 2
+    (searched,) = build.needed(["search-cost"], "quick", seeds=3)
+    assert searched == recipe("exchnet", "quick", 24, 0, "species40")
+    assert not {"exchnet", "search-cost"} & set(build.BY_DEFAULT)
+
+
+def test_exchnets_data_sets_whose_lists_are_absent_are_left_out_with_a_word(tmp_path, monkeypatch, capsys):
+    paper = PROFILES["paper"]
+    finegrained = {on: replace(one, data=lists(tmp_path / on)) for on, one in paper.finegrained.items()}
+    monkeypatch.setitem(PROFILES, "paper", replace(paper, finegrained=finegrained))
+    monkeypatch.setattr(build, "run_all", lambda experiments, **_: pytest.fail(f"{len(experiments)} to train"))
+    for name in ("exchnet", "search-cost"):
+        with pytest.raises(ValueError, match=r"ExchNet's figures found none of the split lists \(.*cub.*food101.*\)"):
+            build.build([name], "paper", out=tmp_path)
+    (tmp_path / "vegfru").mkdir()
+    for split in ("train", "query", "database"):
+        (tmp_path / "vegfru" / f"{split}.txt").write_text("a.jpg 0\n")
+    with pytest.raises(pytest.fail.Exception, match=f"^{(4 + 2) * 3 + 4 * 3 + 1} to train"):
+        build.build(["exchnet"], "paper", out=tmp_path)
+    said = set(capsys.readouterr().out.splitlines())
+    assert said == {
+        f"ExchNet's figures leave out {on}: its split lists are absent (data/README.md)"
+        for on in ("cub", "aircraft", "nabirds", "food101")
+    }
+
+
+def untrained(method, splits, training, folder, seed, *_) -> list[dict[str, float]]:
+    """In the place of `fit`: the network as drawn, codes as they start."""
+    method.start_training(splits.train, torch.Generator().manual_seed(seed))
+    step = {"objective_before": 0.5, "objective": 0.4, "codes_changed": 0.1}
+    return [{"epoch": float(epoch), "validation_map": 0.5, **step} for epoch in (1, 2)]
+
+
+def test_exchnet_and_the_cost_of_searching_are_written_and_nothing_is_trained_twice(tmp_path, monkeypatch):
+    smoke = PROFILES["smoke"]
+    (benchmark,) = smoke.finegrained.values()
+    small = replace(benchmark, data=replace(benchmark.data, n_classes=4, train=24, image_size=48))
+    monkeypatch.setitem(PROFILES, "smoke", replace(smoke, finegrained={"species40": small}, finegrained_lengths=(12,)))
+    monkeypatch.setattr("cscelab.experiment.fit", untrained)
+    paths = build.build(["exchnet", "search-cost"], "smoke", out=tmp_path, jobs=1)
+    pictures = ("exchnet-map-by-bits", "exchnet-parts-sweep", "exchnet-objective", "exchnet-attention",
+                "exchnet-movement", "search-cost")  # fmt: skip
+    tables = ("exchnet", "exchnet-parts-sweep", "exchnet-movement", "search-cost")
+    assert sorted(path.name for path in paths) == sorted(
+        [f"{stem}.{suffix}" for stem in pictures for suffix in ("png", "svg")] + [f"{stem}.csv" for stem in tables]
+    )
+    for stem in tables:
+        assert set(pd.read_csv(tmp_path / f"{stem}.csv")["remark"]) == {SMOKE_MARK}
+    frame = pd.read_csv(tmp_path / "exchnet.csv", index_col=0)
+    assert list(frame.index) == list(EXCHNET_ROWS)
+    learned = frame["12 bits: learned mAP"]
+    assert list(learned.index[learned.isna()]) == ["HashNet"]
+    assert pd.read_csv(tmp_path / "exchnet-parts-sweep.csv")["parts"].tolist() == list(PART_SWEEP)
+    moved = pd.read_csv(tmp_path / "exchnet-movement.csv")
+    assert set(moved["anchor"]) == {"own class", "same genus"}  # four species are of one genus
+    monkeypatch.setattr("cscelab.experiment.fit", lambda *_: pytest.fail("trained again"))
+    assert len(build.run_all(build.needed(["exchnet"], "smoke"), jobs=1, progress=False)) == 4 + 2 + 1
 
 
 def test_seeds_can_be_asked_for():

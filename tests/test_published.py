@@ -7,7 +7,7 @@ import pytest
 
 import cscelab
 from cscelab import published
-from cscelab.published import LENGTHS, TABLE1, TABLE2, TABLE3
+from cscelab.published import EXCHNET, EXCHNET_LENGTHS, LENGTHS, TABLE1, TABLE2, TABLE3
 
 # Table -> columns of the printed table that follow the row's name and backbone.
 PRINTED_START = {1: "TransHash\t", 2: "Baseline\t", 3: "CE\t"}
@@ -80,14 +80,52 @@ def test_a_table_can_stand_beside_with_some_of_its_data_sets():
         TABLE2.beside("MS COCO", "NUS-WIDE")
 
 
+def test_exchnets_numbers_are_those_of_its_paper(shared_file):
+    text = " ".join(shared_file("spec/exchnet.md").read_text().split())
+    start = text.index("Published mAP %")
+    groups = iter(re.findall(r"((?: \d\d?\.\d\d){4})", text[start : text.index("Worth a figure")]))
+    printed = [tuple(float(number) for number in group.split()) for group in groups]
+    ours = [numbers for row in ("ExchNet", "ADSH", "HashNet") for numbers in EXCHNET.rows[row].values()]
+    ours += [
+        EXCHNET.rows[row]["CUB-200-2011"]
+        for row in ("ExchNet without exchange", "ExchNet, 2 parts", "ExchNet, 6 parts")
+    ]
+    assert len(printed) == len(ours) == 12
+    for percent, shares in zip(printed, ours, strict=True):
+        assert shares == pytest.approx([number / 100 for number in percent], abs=1e-12)
+
+
+def test_exchnet_is_printed_at_four_lengths_on_five_data_sets():
+    assert EXCHNET.lengths == EXCHNET_LENGTHS == (12, 24, 32, 48)
+    assert EXCHNET.data_sets == ("CUB-200-2011", "FGVC-Aircraft", "NABirds", "VegFru", "Food-101")
+    for found in EXCHNET.rows.values():
+        for numbers in found.values():
+            assert list(numbers) == sorted(numbers)  # longer codes are better in every row
+            assert len(numbers) == 4
+            assert 0 < numbers[0] < numbers[-1] < 1
+    for data_set in EXCHNET.data_sets:  # the paper's claim
+        for bits in EXCHNET.lengths:
+            others = [EXCHNET.value(row, data_set, bits) for row in EXCHNET.rows if row != "ExchNet"]
+            assert all(other is None or other < EXCHNET.value("ExchNet", data_set, bits) for other in others)
+    assert EXCHNET.value("ADSH", "NABirds", 24) is None
+    assert EXCHNET.value("ExchNet", "CUB-200-2011", 16) is None
+    assert EXCHNET.beside("VegFru").value("ExchNet", "VegFru", 48) == EXCHNET.value("ExchNet", "VegFru", 48)
+    assert EXCHNET.label("NABirds") == "published, NABirds mAP@all, ResNet50"
+    assert "ECCV 2020" in EXCHNET.source
+
+
 def test_no_other_file_of_the_package_holds_a_published_row():
-    triples = {
-        triple for table in (TABLE1, TABLE2, TABLE3) for found in table.rows.values() for triple in found.values()
+    rows = {
+        numbers
+        for table in (TABLE1, TABLE2, TABLE3, EXCHNET)
+        for found in table.rows.values()
+        for numbers in found.values()
     }
-    patterns = [re.compile(r"\D+0?".join(rf"\.{f'{x:.3f}'[2:]}" for x in triple)) for triple in triples]
+    patterns = [re.compile(r"\D+0?".join(rf"\.{f'{x:.4f}'[2:].rstrip('0')}0?" for x in numbers)) for numbers in rows]
+    percent = [re.compile(r"\D+".join(f"{100 * x:.2f}".replace(".", r"\.") for x in row)) for row in rows]
     own = Path(published.__file__)
-    assert any(pattern.search(own.read_text()) for pattern in patterns)  # the search does find them
+    assert all(pattern.search(own.read_text()) for pattern in patterns)  # the search does find them
     for path in Path(cscelab.__file__).parent.rglob("*.py"):
         if path != own:
             text = path.read_text()
-            assert not [p.pattern for p in patterns if p.search(text)], path
+            assert not [p.pattern for p in (*patterns, *percent) if p.search(text)], path

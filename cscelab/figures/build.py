@@ -7,13 +7,20 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
 from cscelab.cost import measure_costs
 from cscelab.datasets.aviary import Aviary
 from cscelab.experiment import Experiment
-from cscelab.figures import cams, comparison, costs, curves, diagrams, galleries, methods, sheets, tables
-from cscelab.figures.context import Context, benchmarks_at_hand, compared_recipes, recipe_of, seeded
+from cscelab.figures import cams, comparison, costs, curves, diagrams, exchnet_group, galleries, methods, sheets, tables
+from cscelab.figures.context import (
+    Context,
+    Drawn,
+    benchmarks_at_hand,
+    compared_recipes,
+    finegrained_at_hand,
+    recipe_of,
+    seeded,
+)
 from cscelab.figures.study import study_table
 from cscelab.figures.style import save
 from cscelab.jobs import run_all
@@ -27,7 +34,6 @@ OUT = "choose another folder with --out"
 NO_WEIGHTS = (
     "Rows that name a trunk are the paper's, their ImageNet weights a download: only --profile paper trains them."
 )
-Drawn = dict[str, Figure | pd.DataFrame]  # file stem -> picture, or table that becomes a CSV
 
 
 def _fig1(context: Context) -> Drawn:
@@ -83,7 +89,7 @@ def _table1(context: Context) -> Drawn:
         (data,) = data_titles({benchmark.data: first[comparison.REFERENCE].metrics["n_classes"]}).values()
         title = f"Table 1: every method on {data} ({'single' if on == SINGLE else 'multi'}-label)"
         note = "\n".join([_note(context), comparison.goals(frame), *([] if profile.downloads else [NO_WEIGHTS])])
-        stem = f"table1-{on}{_seeds_suffix(context)}"
+        stem = f"table1-{on}{context.seeds_suffix}"
         drawn |= {
             stem: frame,
             f"{stem}-picture": tables.table_figure(frame, title, note, brief=several),
@@ -115,12 +121,8 @@ def _table(context: Context, number: int) -> Drawn:
     table, frame_of = (TABLE2, comparison.structure_table) if number == 2 else (TABLE3, comparison.loss_table)
     frame = frame_of(context.rows(table))
     title = f"Table {number}: " + ("what each part of the structure brings" if number == 2 else "what each loss brings")
-    stem = f"table{number}{_seeds_suffix(context)}"
+    stem = f"table{number}{context.seeds_suffix}"
     return {stem: frame, f"{stem}-picture": tables.table_figure(frame, title, _note(context))}
-
-
-def _seeds_suffix(context: Context) -> str:
-    return f"-{len(context.profile.seeds)}seeds" if context.seeds else ""
 
 
 def _note(context: Context) -> str:
@@ -183,9 +185,17 @@ FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
     "curves": ("training curves, precision-recall, mAP by code length", _curves),
     "aviary": ("contact sheets of the embedded data", _sheets),
     "study": ("what trains AIE: its scale, a norm, the mixer's start; three seeds (drawn only when named)", _study),
+    "exchnet": (
+        "ExchNet's parts, exchange and learned codes beside ADSH and HashNet (drawn only when named)",
+        exchnet_group.draw_exchnet,
+    ),
+    "search-cost": (
+        "precision, speed and bytes of ways to search, measured anew: on a quiet machine (drawn only when named)",
+        exchnet_group.draw_search_cost,
+    ),
 }
-WHEN_NAMED = ("table1", "cost", "study")
-WITHOUT_CSCE = ("table1", "cost", "table2", "table3", "study")  # all others show CSCE-Net at the first gallery length
+WHEN_NAMED = ("table1", "cost", "study", "exchnet", "search-cost")
+WITHOUT_CSCE = (*WHEN_NAMED, "table2", "table3")  # all others show CSCE-Net at the first gallery length
 BY_DEFAULT = tuple(name for name in FIGURES if name not in WHEN_NAMED)
 TITLES = {name: title for name, (title, _) in FIGURES.items()}
 
@@ -193,7 +203,7 @@ TITLES = {name: title for name, (title, _) in FIGURES.items()}
 def needed(names: Iterable[str], profile_name: str, seeds: int | None = None) -> list[Experiment]:
     """Every experiment these figures are drawn from.
 
-    Of Table 1's data sets those whose split lists are there. Raises ValueError where there is none.
+    Of Table 1's and ExchNet's data sets those whose split lists are there. Raises ValueError where there is none.
     """
     profile, names = seeded(profile_name, seeds), set(names)
     first = profile.seeds[0]
@@ -212,6 +222,10 @@ def needed(names: Iterable[str], profile_name: str, seeds: int | None = None) ->
             for bits in profile.compared
             for seed in profile.seeds
         ]
+    if "exchnet" in names:
+        experiments += exchnet_group.exchnet_needed(profile, profile_name)
+    if "search-cost" in names:
+        experiments += exchnet_group.search_cost_needed(profile, profile_name)
     if "study" in names:
         experiments += [one for row in study(profile_name).values() for one in row]
     rows = {
@@ -245,6 +259,9 @@ def build(
     if "table1" in names:
         for on in seeded(profile, seeds).benchmarks.keys() - benchmarks_at_hand(seeded(profile, seeds)).keys():
             print(f"Table 1 leaves out {on}: its split lists are absent (data/README.md)")
+    if "exchnet" in names:
+        for on in seeded(profile, seeds).finegrained.keys() - finegrained_at_hand(seeded(profile, seeds)).keys():
+            print(f"ExchNet's figures leave out {on}: its split lists are absent (data/README.md)")
     folder = make_folder(out or (Path("figures") if profile == "quick" else Path("figures") / profile), OUT)
     runs = run_all(needed(names, profile, seeds), jobs=jobs, root=root)
     context = Context(profile, {run.experiment.hash: run for run in runs}, seeds)
@@ -255,11 +272,12 @@ def build(
 def write(drawn: Drawn, folder: Path) -> list[Path]:
     """Every picture as PNG and SVG, every table as CSV; returns the files."""
     paths = []
-    for stem, made in drawn.items():
-        if isinstance(made, pd.DataFrame):
-            path = folder / f"{stem}.csv"
-            made.to_csv(path, float_format="%.4f")
-            paths.append(path)
-        else:
-            paths += save(made, folder / stem)
+    for stem, drawings in drawn.items():
+        for made in drawings if isinstance(drawings, tuple) else (drawings,):
+            if isinstance(made, pd.DataFrame):
+                path = folder / f"{stem}.csv"
+                made.to_csv(path, float_format="%.4f")
+                paths.append(path)
+            else:
+                paths += save(made, folder / stem)
     return paths

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from cscelab.datasets import DataConfig, Splits
 from cscelab.datasets.lists import LISTS, ListFiles
@@ -13,8 +17,12 @@ from cscelab.experiment import Run
 from cscelab.figures.comparison import RunsByRow
 from cscelab.methods.base import MethodConfig
 from cscelab.model.network import HashNetwork
-from cscelab.profiles import SINGLE, Benchmark, Profile, find_profile
+from cscelab.profiles import SINGLE, Benchmark, FineGrained, Profile, find_profile
 from cscelab.recipes import METHODS_BY_RECIPE, OWN_TRUNKS, TABLE1, recipe
+
+B = TypeVar("B", bound=Benchmark)
+# File stem -> picture, table that becomes a CSV, or both.
+Drawn = dict[str, Figure | pd.DataFrame | tuple[pd.DataFrame, Figure]]
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,11 @@ class Context:
     @property
     def profile(self) -> Profile:
         return seeded(self.profile_name, self.seeds)
+
+    @property
+    def seeds_suffix(self) -> str:
+        """Of the names of files that the seeds change, where a number of seeds was asked for."""
+        return f"-{len(self.profile.seeds)}seeds" if self.seeds else ""
 
     @cached_property
     def splits(self) -> Splits:
@@ -44,17 +57,19 @@ class Context:
 
     def rows(self, table: Mapping[str, MethodConfig]) -> RunsByRow:
         """Runs of a table: row -> bits -> one run a seed."""
-        return {row: self._seeds(recipe_of(method), self.profile.lengths) for row, method in table.items()}
+        return {row: self.seeds_of(recipe_of(method), self.profile.lengths) for row, method in table.items()}
 
     def compared(self, on: str) -> RunsByRow:
         """Runs of Table 1 on one of the profile's benchmarks; none in rows that the profile does not train."""
         trained = compared_recipes(self.profile)
         names = {row: recipe_of(method) for row, method in TABLE1.items()}
         return {
-            row: self._seeds(name, self.profile.compared, on) if name in trained else {} for row, name in names.items()
+            row: self.seeds_of(name, self.profile.compared, on) if name in trained else {}
+            for row, name in names.items()
         }
 
-    def _seeds(self, name: str, lengths: Iterable[int], on: str = SINGLE) -> dict[int, list[Run]]:
+    def seeds_of(self, name: str, lengths: Iterable[int], on: str = SINGLE) -> dict[int, list[Run]]:
+        """Bits -> the runs of a recipe, one a seed."""
         return {bits: [self.run(name, bits, seed, on) for seed in self.profile.seeds] for bits in lengths}
 
     @cached_property
@@ -77,11 +92,23 @@ def benchmarks_at_hand(profile: Profile) -> dict[str, Benchmark]:
 
     Raises ValueError where that is all of them.
     """
-    found = {on: one for on, one in profile.benchmarks.items() if not absent_lists(one.data)}
+    return _at_hand(profile.benchmarks, "Table 1")
+
+
+def finegrained_at_hand(profile: Profile) -> dict[str, FineGrained]:
+    """The data sets of ExchNet's figures without those whose split lists are absent.
+
+    Raises ValueError where that is all of them.
+    """
+    return _at_hand(profile.finegrained, "ExchNet's figures")
+
+
+def _at_hand(benchmarks: Mapping[str, B], what: str) -> dict[str, B]:
+    found = {on: one for on, one in benchmarks.items() if not absent_lists(one.data)}
     if not found:
-        lists = [absent_lists(one.data)[0] for one in profile.benchmarks.values()]
+        lists = [absent_lists(one.data)[0] for one in benchmarks.values()]
         raise ValueError(
-            f"Table 1 found none of its split lists ({', '.join(map(str, lists))}); lay out at least one data set as"
+            f"{what} found none of the split lists ({', '.join(map(str, lists))}); lay out at least one data set as"
             " data/README.md says"
         )
     return found
