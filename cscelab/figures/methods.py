@@ -1,4 +1,4 @@
-"""Every method beside every other: curves in a panel each, since fifteen in one would hide each other."""
+"""Every method beside every other: curves in a panel each, since all in one would hide each other."""
 
 from __future__ import annotations
 
