@@ -17,7 +17,7 @@ from cscelab.codes import hamming_distance
 from cscelab.collection import Collection
 from cscelab.datasets.loader import as_tensor, training_loader
 from cscelab.evaluate import mean_average_precision
-from cscelab.experiment import fresh_method
+from cscelab.experiment import Run, fresh_method
 from cscelab.explain import mass_inside
 from cscelab.figures.browse import ranking
 from cscelab.figures.choices import target_shares
@@ -64,6 +64,9 @@ WRONG = {  # answers of the right kind, among them those that slipped through, o
     "10-1": [2, -2, math.log1p(math.exp(-2))],
     "10-2": [12, 96, 23.5],
     "10-3": [-1, 13, 0.5],
+    "11-1": [0.04, 0.28, -0.2, 1],
+    "11-2": [-0.2, 1.4, 1.6, -1],
+    "11-3": [-1, 41, 0.5],
 }
 STRANGE = [
     "22", "", b"x", [], (), {}, set(), {1: 2}, object(), int, len, 1 + 2j, math.nan, True, 10**400, [None], ["a", "b"],
@@ -89,7 +92,7 @@ def network():
 @pytest.fixture
 def notebook(pair, splits, network):
     """What notebooks have named by the time of their exercises, on small data."""
-    csce, _ = pair
+    csce, csq = pair
     collection, other = (Collection(title, run.experiment, splits, run.codes, run)
                          for title, run in zip(("CSCE-Net", "CSQ"), pair, strict=True))  # fmt: skip
     code, _ = collection.code_of(collection.query(0))
@@ -100,6 +103,9 @@ def notebook(pair, splits, network):
     cams = np.random.default_rng(4).random(splits.query.masks.shape)
     sides = ("query_codes", "query_labels", "database_codes", "database_labels")
     hard = collection.query(int(collection.average_precision.argmin()))
+    exchnet, otherwise = Run(csq.experiment, csq.folder), csq.codes["database_codes"].copy()
+    otherwise[:7, :2] *= -1  # seven images that the network codes otherwise, in two bits each
+    exchnet.__dict__["codes"] = csq.codes | {"network_codes": otherwise, "network_values": otherwise.astype(float)}
     return {
         "np": np, "math": math, "replace": replace, "hadamard_name": hadamard_name, "nearest": nearest,
         "collection": collection, "code": code, "database": collection.codes["database_codes"],
@@ -109,6 +115,7 @@ def notebook(pair, splits, network):
         "sizes": target_shares(splits.query), "trained": {side: csce.codes[side] for side in sides},
         "gap": 0.05, "at_ten": [0.2, 0.5, 0.8, 0.9, 1.0], "ap": collection.average_precision, "hard": hard,
         "table": ranking([collection, other], hard), "compared": {"LSH": Coded(other), "CSQ": Coded(collection)},
+        "exchnet": exchnet,
     }  # fmt: skip
 
 
@@ -220,6 +227,12 @@ def test_conditions_agree_with_what_they_ask_about(notebook):
     experiment, splits = notebook["experiment"], notebook["splits"]
     batches = training_loader(splits.train, experiment.training.batch_size, experiment.seed)
     assert EXERCISES["05-2"].condition(sum(1 for _ in batches), experiment, splits)
+
+
+def test_the_conditions_of_notebook_11_are_what_a_hand_gets(notebook, capsys):
+    """Hellinger: 1 - 2 sqrt(.64 .36) = .04, its root .2; the bit: 3 (-.25) .8 - (.6 + .4) .8; seven images."""
+    for name, answer in {"11-1": 0.2, "11-2": -1.4, "11-3": 7}.items():
+        assert said(capsys, name, answer, notebook) == "right\n"
 
 
 def test_mistakes_of_a_notebook_are_one_sentence():

@@ -24,6 +24,7 @@ PICTURES = {  # how many figures each shows at least
     "08_evaluation": 8,
     "09_query_browser": 6,
     "10_compared_methods": 7,
+    "11_exchnet": 9,
 }
 N_EXERCISES = 3
 OWN_METHOD = "own-method"

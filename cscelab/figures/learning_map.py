@@ -45,10 +45,11 @@ LESSONS = {
     "08": Lesson("evaluation\nand its traps", ("00",), 1, 4),
     "09": Lesson("query browser", ("06", "07", "08"), 3, 3),
     "10": Lesson("compared\nmethods", ("04",), 3, 0),
+    "11": Lesson("ExchNet:\nparts, exchange", ("10",), 4, 0),
 }
 WAYS = {
     "L": Way("I teach, and have one lecture", ("00", "01", "04", "08"), BLUE, "circle"),
-    "R": Way("I do research", ("00", "08", "03", "05", "10"), VERMILION, "square"),
+    "R": Way("I do research", ("00", "08", "03", "05", "10", "11"), VERMILION, "square"),
     "F": Way("I have a folder of images", ("00", "07", "09"), BLACK, "diamond"),
 }
 
@@ -92,7 +93,10 @@ def learning_map(lessons: Mapping[str, Lesson] = LESSONS, ways: Mapping[str, Way
         y = below - 0.15 - place * LINE
         _mark(canvas, LEFT + 0.1, y, letter, way)
         canvas.text(LEFT + 0.35, y, f"{way.sentence}: {' → '.join(way.lessons)}", ha="left")
-    figure = canvas.finish(2 * LEFT + 3 * COLUMN + WIDTH, "Which notebook builds on which, and three ways through")
+    columns = max(lesson.column for lesson in lessons.values())
+    figure = canvas.finish(
+        2 * LEFT + columns * COLUMN + WIDTH, "Which notebook builds on which, and three ways through"
+    )
     figure.alt = description(lessons, ways)  # type: ignore[attr-defined]
     return figure
 
