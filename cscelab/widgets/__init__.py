@@ -23,6 +23,8 @@ MODULES = {
     "tie_shuffler": "ties",
     "QueryBrowser": "browser",
     "MethodComparer": "compare",
+    "ConstraintExplorer": "constraints",
+    "CodeStepper": "codestep",
 }
 
 __all__ = ["attempt", "checked", "outputs_in", "redraw", "say", *MODULES]
