@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +27,7 @@ from cscelab.figures.style import save
 from cscelab.jobs import run_all
 from cscelab.neighbours import name_of
 from cscelab.paths import make_folder
-from cscelab.profiles import SINGLE
+from cscelab.profiles import SINGLE, Profile
 from cscelab.recipes import TABLE2, TABLE3, recipe, study, titled
 from cscelab.titles import data_titles
 
@@ -88,7 +89,8 @@ def _table1(context: Context) -> Drawn:
         first = {row: seeds[middle][0] for row, seeds in rows.items() if seeds}
         (data,) = data_titles({benchmark.data: first[comparison.REFERENCE].metrics["n_classes"]}).values()
         title = f"Table 1: every method on {data} ({'single' if on == SINGLE else 'multi'}-label)"
-        note = "\n".join([_note(context), comparison.goals(frame), *([] if profile.downloads else [NO_WEIGHTS])])
+        note = [_note(context), _alternating_note(profile), comparison.goals(frame)]
+        note = "\n".join(note if profile.downloads else [*note, NO_WEIGHTS])
         stem = f"table1-{on}{context.seeds_suffix}"
         drawn |= {
             stem: frame,
@@ -108,7 +110,9 @@ def _cost(context: Context) -> Drawn:
     profile, bits = context.profile, _middle(context)
     on = next(iter(benchmarks_at_hand(profile)))
     experiments = [recipe(name, context.profile_name, bits, profile.seeds[0], on) for name in compared_recipes(profile)]
-    named = {titled(one.method): one for one in experiments}
+    # The paper's alternation has batches of its own: steps are compared on the same.
+    same = {"batch_size": profile.training.batch_size, "threads": profile.training.threads}
+    named = {titled(one.method): replace(one, training=replace(one.training, **same)) for one in experiments}
     measured = measure_costs(named, rounds=1, steps=1, warm_up=0) if profile.smoke else measure_costs(named)
     frame = costs.cost_table(measured, smoke=profile.smoke)
     (data,) = data_titles({experiments[0].data: None}).values()
@@ -132,6 +136,15 @@ def _note(context: Context) -> str:
     noise = "s." if seeds > 1 else ": differences of a few hundredths are noise."
     source = start.get(trunk.weights, trunk.weights)
     return f"{context.profile_name} profile: {epochs} epoch{'s' * (epochs > 1)} from {source}, {seeds} seed{noise}"
+
+
+def _alternating_note(profile: Profile) -> str:
+    alternation = profile.alternation
+    passes = f", {alternation.passes} passes over each" if alternation.passes > 1 else ""
+    return (
+        f"ADSH and ExchNet: {alternation.training.epochs} outer iterations of {alternation.samples:,} drawn images"
+        f"{passes}; the database by the network's codes where it is not the training images."
+    )
 
 
 def _curves(context: Context) -> Drawn:

@@ -18,7 +18,7 @@ RATIO, LOW, HIGH = "times the reference", "times the reference, lower quartile",
 STEP, BEFORE, BEFORE_STEPS = "seconds a step", "seconds before the first epoch", "before, in steps of the reference"
 GROUND = {"fc": "white", "ec": "none", "pad": 1}  # under words that lines would cross
 LEAST = 0.5  # steps before the first epoch from which on they are said
-LEFT_OUT = "without validation and encoding"
+LEFT_OUT = "without validation, encoding and what is done between epochs"
 
 
 def cost_table(costs: Costs, reference: str = REFERENCE, smoke: bool = False) -> pd.DataFrame:
