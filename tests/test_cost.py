@@ -125,7 +125,7 @@ def test_cost_is_drawn_with_its_spread_and_what_comes_before_apart():
     assert words == ["fitted once, no steps", "0.85 × (1.25 s)", "1.00 × (1.50 s)", "1.25 × (1.90 s)"]
     assert [text.get_text() for text in before.texts] == ["2 (3.0 s)", "", "", "4 (6.0 s)"]
     assert "(an epoch has 94)" in before.get_xlabel()
-    assert "median and quartiles of 4 rounds; without validation, encoding and what is done between epochs." in figure.get_supxlabel()
+    assert "4 rounds; without validation, encoding and what is done between epochs." in figure.get_supxlabel()
     assert "DHN 1.25 × (1.90 s), before it 4 steps of CSQ" in figure.alt
 
 

@@ -11,7 +11,7 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.experiment import Experiment, Run, fresh_method
 from cscelab.figures.exchange_lesson import CROSS, exchange_lesson_figure, exchange_parts
-from cscelab.figures.part_lesson import PLACES, gradient_figure, gradient_size, two_maps
+from cscelab.figures.part_lesson import PLACES, coincidence_figure, gradient_size, two_maps
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.methods.csq import CSQConfig
 from cscelab.methods.exchnet import ExchNetConfig
@@ -157,7 +157,7 @@ class TestGradient:
         assert at_zero["ε inside the norm (ours)"] == 0
 
     def test_figure_says_so(self):
-        figure = gradient_figure()
+        figure = coincidence_figure()
         labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
         assert [label.split("; at 0: ")[1][:12] for label in labels] == ["not a number", "not a number", "0 ✓"]
         assert texts(figure) == ["✗ nan", "✗ nan"]

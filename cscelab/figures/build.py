@@ -111,8 +111,9 @@ def _cost(context: Context) -> Drawn:
     on = next(iter(benchmarks_at_hand(profile)))
     experiments = [recipe(name, context.profile_name, bits, profile.seeds[0], on) for name in compared_recipes(profile)]
     # The paper's alternation has batches of its own: steps are compared on the same.
-    same = {"batch_size": profile.training.batch_size, "threads": profile.training.threads}
-    named = {titled(one.method): replace(one, training=replace(one.training, **same)) for one in experiments}
+    size, threads = profile.training.batch_size, profile.training.threads
+    trainings = [replace(one.training, batch_size=size, threads=threads) for one in experiments]
+    named = {titled(one.method): replace(one, training=t) for one, t in zip(experiments, trainings, strict=True)}
     measured = measure_costs(named, rounds=1, steps=1, warm_up=0) if profile.smoke else measure_costs(named)
     frame = costs.cost_table(measured, smoke=profile.smoke)
     (data,) = data_titles({experiments[0].data: None}).values()

@@ -187,7 +187,7 @@ def gradient_size(distance: Callable[[Tensor], Tensor], apart: float, width: flo
 
 
 @styled()
-def gradient_figure(width: float = 1.5, sharpness: float = 6.0) -> Figure:
+def coincidence_figure(width: float = 1.5, sharpness: float = 6.0) -> Figure:
     """Length of the gradient while two maps become one, for three places of epsilon; at 0, what is left of it."""
     figure = new_figure(9, 3.8, layout="constrained")
     axes = figure.subplots()
