@@ -89,8 +89,8 @@ def _table1(context: Context) -> Drawn:
         first = {row: seeds[middle][0] for row, seeds in rows.items() if seeds}
         (data,) = data_titles({benchmark.data: first[comparison.REFERENCE].metrics["n_classes"]}).values()
         title = f"Table 1: every method on {data} ({'single' if on == SINGLE else 'multi'}-label)"
-        note = [_note(context), _alternating_note(profile), comparison.goals(frame)]
-        note = "\n".join(note if profile.downloads else [*note, NO_WEIGHTS])
+        said = [_note(context), _alternating_note(profile), comparison.goals(frame)]
+        note = "\n".join(said if profile.downloads else [*said, NO_WEIGHTS])
         stem = f"table1-{on}{context.seeds_suffix}"
         drawn |= {
             stem: frame,

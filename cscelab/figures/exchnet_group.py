@@ -21,18 +21,18 @@ def middle_length(profile: Profile) -> int:
 
 
 def exchnet_needed(profile: Profile, profile_name: str) -> list[Experiment]:
-    """Every experiment of the group, on each data set at hand: the middle code length has all of the profile's seeds,
-    other lengths and the network without constraints the first alone. Raises ValueError where no data set is there."""
+    """Every experiment of the group, on each data set at hand: methods at the middle code length have all of the
+    profile's seeds, all else the first alone. Raises ValueError where no data set is there."""
     middle, first = middle_length(profile), profile.seeds[0]
     found = []
     for on in finegrained_at_hand(profile):
-        for name in dict.fromkeys((*EXCHNET_ROWS.values(), *PART_SWEEP.values())):
-            found += [recipe(name, profile_name, middle, seed, on) for seed in profile.seeds]
         for name in EXCHNET_ROWS.values():
+            found += [recipe(name, profile_name, middle, seed, on) for seed in profile.seeds]
             found += [
                 recipe(name, profile_name, bits, first, on) for bits in profile.finegrained_lengths if bits != middle
             ]
-        found.append(recipe(FREE, profile_name, middle, first, on))
+        alone = dict.fromkeys((*PART_SWEEP.values(), FREE))
+        found += [recipe(name, profile_name, middle, first, on) for name in alone if name != WHOLE]
     return found
 
 
@@ -47,7 +47,7 @@ def draw_exchnet(context: Context) -> Drawn:
     drawn: Drawn = {}
     for on, benchmark in finegrained_at_hand(context.profile).items():
         stem = "exchnet" if len(context.profile.finegrained) == 1 else f"exchnet-{on}"
-        drawn |= _numbers(context, on, stem, benchmark.published) | _pictures(context, on, stem)
+        drawn |= _numbers(context, on, stem, benchmark.published) | _pictures(context, on, stem, benchmark.published)
     return drawn
 
 
@@ -61,18 +61,18 @@ def _numbers(context: Context, on: str, stem: str, published: tuple[str, ...]) -
         }
         for row, name in EXCHNET_ROWS.items()
     }
-    sweep = {n_parts: context.seeds_of(name, [middle], on)[middle] for n_parts, name in PART_SWEEP.items()}
-    table, suffix = exchnet.part_sweep_table(sweep, published), context.seeds_suffix
+    suffix = context.seeds_suffix
     return {
         f"{stem}{suffix}": exchnet.exchnet_table(rows, published),
         f"{stem}-map-by-bits{suffix}": exchnet.code_length_figure(rows),
-        f"{stem}-parts-sweep{suffix}": (table, exchnet.part_sweep_figure(sweep, table)),
     }
 
 
-def _pictures(context: Context, on: str, stem: str) -> Drawn:
+def _pictures(context: Context, on: str, stem: str, published: tuple[str, ...]) -> Drawn:
     """What is drawn from the first seed at the middle code length."""
     bits = middle_length(context.profile)
+    sweep = {n_parts: [context.run(name, bits, on=on)] for n_parts, name in PART_SWEEP.items()}
+    swept = exchnet.part_sweep_table(sweep, published)
     whole, alone, free, adsh = (context.run(name, bits, on=on) for name in (WHOLE, ALONE, FREE, "adsh"))
     splits = whole.data()
     queries = splits.query
@@ -88,6 +88,7 @@ def _pictures(context: Context, on: str, stem: str) -> Drawn:
         movements[title] = part_exchange.code_movement(method, asked, splits.train)
     table = part_exchange.movement_table(movements, context.profile.smoke)
     return {
+        f"{stem}-parts-sweep": (swept, exchnet.part_sweep_figure(sweep, swept)),
         f"{stem}-objective": exchnet.objective_figure(
             {"ExchNet": whole, "ExchNet without exchange": alone, "ADSH": adsh}
         ),
