@@ -45,6 +45,8 @@ SLIDERS = {  # explorer -> (words beside the slider, attribute path of it)
     "RankExplorer": ("depth k", "k"),
     "WindowExplorer": ("query", "query.index"),
     "CamExplorer": ("query", "query.index"),
+    "ConstraintExplorer": ("apart (cells)", "apart"),
+    "CodeStepper": ("problem (seed)", "seed"),
 }
 FROM_START = ("ThresholdExplorer", "RankExplorer")  # few steps are left from where these sliders begin
 BROWSER = """

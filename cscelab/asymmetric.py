@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cscelab.pairs import similarity
 
-CHUNK = 4096  # database images whose targets are held at a time
+MOST_PAIRS = 2**24  # pairs whose targets are held at a time, 64 MB of float32
 
 
 def negative_weight(labels: Tensor, database_labels: Tensor) -> float:
@@ -23,8 +23,24 @@ def negative_weight(labels: Tensor, database_labels: Tensor) -> float:
 
 def count_pairs(labels: Tensor, database_labels: Tensor) -> tuple[int, int]:
     """How many of the m n pairs share a label, and how many do not."""
-    alike = sum(int(similarity(labels, part).sum(dtype=torch.float64)) for part in database_labels.split(CHUNK))
+    if labels.ndim == database_labels.ndim == 1:
+        ours, theirs, n_classes = classes_of(labels, database_labels)
+        alike = int((ours.bincount(minlength=n_classes) * theirs.bincount(minlength=n_classes)).sum())
+    else:
+        blocks = database_blocks(labels, database_labels)
+        alike = sum(int(similarity(labels, block).sum(dtype=torch.float64)) for block in blocks)
     return alike, len(labels) * len(database_labels) - alike
+
+
+def classes_of(labels: Tensor, database_labels: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Class ids (m,) and (n,), numbered from 0 without gaps, and how many classes there are."""
+    classes, numbers = torch.cat([labels, database_labels]).unique(return_inverse=True)
+    return numbers[: len(labels)], numbers[len(labels) :], len(classes)
+
+
+def database_blocks(labels: Tensor, database_labels: Tensor) -> tuple[Tensor, ...]:
+    """The database's labels in blocks, each of at most MOST_PAIRS pairs with labels (or of one image)."""
+    return database_labels.split(max(1, MOST_PAIRS // max(1, len(labels))))
 
 
 def targets(labels: Tensor, database_labels: Tensor, weight: float) -> Tensor:
@@ -38,9 +54,22 @@ def pair_errors(values: Tensor, codes: Tensor, wanted: Tensor) -> Tensor:
 
 
 def label_pull(values: Tensor, labels: Tensor, database_labels: Tensor, weight: float) -> Tensor:
-    """K S^T U (n, K): where the labels pull each database code. values U (m, K); weight: r."""
-    parts = [targets(labels, part, weight).T.to(values) @ values for part in database_labels.split(CHUNK)]
-    return values.shape[1] * torch.cat(parts)
+    """K S^T U (n, K): where the labels pull each database code. values U (m, K); weight: r.
+
+    With class ids by the sum of U over each class, without a matrix S.
+    """
+    if not labels.ndim == database_labels.ndim == 1:
+        return label_pull_by_blocks(values, labels, database_labels, weight)
+    ours, theirs, n_classes = classes_of(labels, database_labels)
+    alike, other = targets(torch.tensor([0]), torch.tensor([0, 1]), weight)[0].to(values)  # as rounded as in S
+    sums = values.new_zeros(n_classes, values.shape[1]).index_add(0, ours, values)
+    return values.shape[1] * ((alike - other) * sums[theirs] + other * values.sum(dim=0))
+
+
+def label_pull_by_blocks(values: Tensor, labels: Tensor, database_labels: Tensor, weight: float) -> Tensor:
+    """`label_pull` by S itself, for either kind of labels."""
+    blocks = database_blocks(labels, database_labels)
+    return values.shape[1] * torch.cat([targets(labels, block, weight).T.to(values) @ values for block in blocks])
 
 
 def code_objective(codes: Tensor, values: Tensor, pull: Tensor) -> Tensor:

@@ -15,18 +15,12 @@ from cscelab.steps import Training
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A data set of Table 1. map_at: k of mAP@k, None for all; published: the paper's data sets shown beside it."""
+    """A data set of Table 1 or of ExchNet's figures. map_at: k of mAP@k, None for all; published: the paper's data
+    sets shown beside it; samples: drawn in an outer iteration of ADSH and ExchNet, None for the profile's."""
 
     data: DataConfig
     map_at: int | None
     published: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FineGrained(Benchmark):
-    """A data set of ExchNet's figures, its database the training images. samples: drawn in an outer iteration, None
-    for the profile's."""
-
     samples: int | None = None
 
 
@@ -53,7 +47,7 @@ class Profile:
     gallery: tuple[int, ...] = (16, 32, 64)
     compared: tuple[int, ...] = (16, 32, 64)
     multilabel: Mapping[str, Benchmark] = field(default_factory=dict)
-    finegrained: Mapping[str, FineGrained] = field(default_factory=dict)
+    finegrained: Mapping[str, Benchmark] = field(default_factory=dict)
     finegrained_lengths: tuple[int, ...] = (12, 24, 32, 48)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     map_at: int | None = None
@@ -83,9 +77,9 @@ def _scenes(data: Aviary) -> dict[str, Benchmark]:
     return {"scenes": Benchmark(replace(data, scenes=True), None, ("MS COCO", "NUS-WIDE"))}
 
 
-def _species40(data: Aviary) -> dict[str, FineGrained]:
+def _species40(data: Aviary) -> dict[str, Benchmark]:
     """More species, so that fewer parts tell them apart, and the training images as the database."""
-    return {"species40": FineGrained(replace(data, n_classes=40, database=None), None, ("CUB-200-2011",))}
+    return {"species40": Benchmark(replace(data, n_classes=40, database=None), None, ("CUB-200-2011",))}
 
 
 def _lists(folder: str, database: str = "database.txt") -> ListFiles:
@@ -96,9 +90,9 @@ def _lists(folder: str, database: str = "database.txt") -> ListFiles:
     )
 
 
-def _fine_grained(folder: str, title: str, samples: int | None = None) -> FineGrained:
+def _fine_grained(folder: str, title: str, samples: int | None = None) -> Benchmark:
     """ExchNet Sec. 4.1: queries are the test split, the database is the training split, mAP over all of it."""
-    return FineGrained(_lists(folder, database="train.txt"), None, (title,), samples)
+    return Benchmark(_lists(folder, database="train.txt"), None, (title,), samples)
 
 
 DRAWN = Aviary(train=3000, validation=400, query=500, database=3000)
@@ -170,7 +164,7 @@ PROFILES: dict[str, Profile] = {
         gallery=(16,),
         compared=(16,),
         multilabel=_scenes(FEW),
-        finegrained={"species40": FineGrained(replace(FEW, database=None), None, ("CUB-200-2011",))},
+        finegrained={"species40": Benchmark(replace(FEW, database=None), None, ("CUB-200-2011",))},
         finegrained_lengths=(12, 24),
         smoke=True,
     ),

@@ -17,7 +17,7 @@ from cscelab.methods.csq import CSQConfig
 from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.profiles import PROFILES as PROFILES  # all four are also found here, where recipes are
-from cscelab.profiles import QUICK, SINGLE, Alternation, Benchmark, FineGrained, find_profile
+from cscelab.profiles import QUICK, SINGLE, Alternation, Benchmark, find_profile
 from cscelab.profiles import Profile as Profile
 from cscelab.published import GC, RESNET, VGG, VIT
 from cscelab.steps import Training
@@ -146,7 +146,7 @@ def alternating(
     method: AlternatingConfig, alternation: Alternation, where: Benchmark
 ) -> tuple[AlternatingConfig, Training]:
     """The method with what the profile draws in an outer iteration of this data set, and its training."""
-    samples = (where.samples if isinstance(where, FineGrained) else None) or alternation.samples
+    samples = where.samples or alternation.samples
     return replace(method, samples=samples, passes=alternation.passes), alternation.training
 
 

@@ -1,48 +1,46 @@
 """What searching costs, after ExchNet's Table 1: float features, product quantisation and binary codes of one run.
 
-Precision is of the run's own queries and database. That database is too small to time, and an exhaustive search does
-the same work whatever the numbers are: time is of the same rows repeated. All ways take their turns on one thread.
+Precision is of the run's own queries, MOST_QUERIES of them where there are more, and its database. That database is too
+small to time, and an exhaustive search does the same work whatever the numbers are: time is of the same rows repeated.
+All ways take their turns on one thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isqrt
-from typing import Any
+from itertools import chain
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from cscelab.codes import pack
 from cscelab.cost import seconds
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import encoding_loader
-from cscelab.evaluate import evaluate
+from cscelab.encode import best_device
 from cscelab.indexes.scan import import_faiss, threads
 from cscelab.methods.base import HashMethod
 from cscelab.retrieval.inputs import whole_number
-from cscelab.search import MISSING, CodeIndex
+from cscelab.search import MISSING
+from cscelab.searchways import LINEAR, K, Way, binary_ways, flat, float_ways, grow, payload
 from cscelab.stored import Run
 
-K = 10  # of precision@K, and how many neighbours the timed searches return
 BATCH = 50  # queries of a timed search
+MOST_QUERIES = 1_000  # that precision is of
 ROWS, SMOKE_ROWS = 100_000, 1_000
 LARGEST_MATRIX = 2**29  # bytes of the float features that time is taken on
-LARGER_PQ = 32  # bytes of the second product quantisation
-PROBED = 8  # an inverted file looks into one in so many of its lists
-FAST_BYTES = (4, 8, 16, 20, 32, 64)  # widths of a code that faiss has kernels of their own for
-LINEAR = "float features, linear search"  # what speed is relative to
 
 
 @dataclass(frozen=True)
 class SearchSetting:
-    """What all ways of a run share. n_rows: of the database that time is taken on; unit_length: whether features are
-    scaled to length 1, so that L2 ranks as the cosine does, which is chosen on the validation split."""
+    """What all ways of a run share. n_asked: the queries that precision is of, drawn by the run's seed from its
+    n_queries; n_rows: of the database that time is taken on; unit_length: whether features are scaled to length 1, so
+    that L2 ranks as the cosine does, which is chosen on the validation split."""
 
     run: str
     bits: int
+    n_asked: int
     n_queries: int
     n_database: int
     n_rows: int
@@ -67,17 +65,6 @@ class SearchCost:
     setting: SearchSetting
 
 
-@dataclass(frozen=True)
-class Way:
-    """An index (faiss's or a CodeIndex) that holds the database, and both sides as it takes them, (Q, w) and (N, w)."""
-
-    name: str
-    index: Any
-    queries: np.ndarray
-    database: np.ndarray
-    expected: float | None = None
-
-
 def measure_search_costs(
     run: Run, database_size: int | None = None, repeats: int = 5, progress: bool = False
 ) -> list[SearchCost]:
@@ -97,52 +84,62 @@ def measure_search_costs(
         raise ValueError(f"the database holds {n_database} images, but precision@{K} needs {K}; give a run with more")
     if database_size is not None and whole_number("database_size", database_size) < n_database:
         raise ValueError(f"database_size is {database_size}; give at least the {n_database} images of the database")
-    method, splits = run.model(), run.data(progress)
-    query, database, validation = (
-        features_of(method, part, progress) for part in (splits.query, splits.database, splits.validation)
-    )
+    method, splits = run.model().to(best_device()), run.data(progress)
+    seed, bits = run.experiment.seed, run.experiment.bits
+    asked = drawn_rows(len(splits.query), seed)
+    queries, validation = splits.query.subset(asked), splits.validation
+    validation = validation.subset(drawn_rows(len(validation), seed))
+    query, database, other = (features_of(method, part, progress) for part in (queries, splits.database, validation))
+    unit_length = cosine_finds_more(other, validation, database, splits.database)
+    if unit_length:
+        query, database = of_unit_length(query), of_unit_length(database)
+    width = database.shape[1]
+    fitting = min(SMOKE_ROWS if run.experiment.smoke else ROWS, LARGEST_MATRIX // (width * database.itemsize))
+    n_rows = max(n_database, fitting) if database_size is None else database_size
+
+    searches, sizes, found = {}, {}, {}
+    ways = chain(float_ways(query, database, -(-bits // 8)), binary_ways(run, asked))
+    for way in tqdm(ways, "precision", disable=not progress):  # one after the other: each holds rows of its own
+        rows = way.index.search(way.queries, K + 1)[1]
+        found[way.name] = precision_at(rows, queries, splits.database), way.expected
+        grow(way.index, way.database, n_rows)
+        searches[way.name], sizes[way.name] = timed(way), payload(way.index)
     with threads(1):
-        unit_length = cosine_finds_more(validation, splits.validation, database, splits.database)
-        if unit_length:
-            query, database = of_unit_length(query), of_unit_length(database)
-        width = database.shape[1]
-        fitting = min(SMOKE_ROWS if run.experiment.smoke else ROWS, LARGEST_MATRIX // (width * database.itemsize))
-        n_rows = max(n_database, fitting) if database_size is None else database_size
-        ways = [*float_ways(query, database, -(-run.experiment.bits // 8)), *binary_ways(run)]
-        found = [
-            precision_at(way.index.search(way.queries, K + 1)[1], splits.query, splits.database)
-            for way in tqdm(ways, "precision", disable=not progress)
-        ]
-        for way in tqdm(ways, "more rows", disable=not progress):
-            grow(way.index, way.database, n_rows)
-        taken = take_turns({way.name: timed(way) for way in ways}, repeats, progress)
+        taken = take_turns(searches, repeats, progress)
     ratios = speed_ups(taken, LINEAR)
     setting = SearchSetting(
-        run.experiment.name, run.experiment.bits, len(query), n_database, n_rows, width, unit_length,
+        run.experiment.name, bits, len(asked), len(splits.query), n_database, n_rows, width, unit_length,
         "network_codes" in run.codes,
     )  # fmt: skip
     return [
-        SearchCost(
-            way.name, precision, way.expected, *payload(way.index), ratios[way.name],
-            1e3 * float(np.median(taken[way.name])) / BATCH, setting,
-        )
-        for way, precision in zip(ways, found, strict=True)
-    ]  # fmt: skip
+        SearchCost(name, *found[name], *sizes[name], ratios[name], 1e3 * float(np.median(taken[name])) / BATCH, setting)
+        for name in searches
+    ]
+
+
+def drawn_rows(n: int, seed: int, most: int = MOST_QUERIES) -> np.ndarray:
+    """At most so many of n row numbers, in order: all where there are no more, else drawn by the seed."""
+    return np.arange(n) if n <= most else np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
 
 
 @torch.inference_mode()
 def features_of(method: HashMethod, images: ImageSet, progress: bool = False) -> np.ndarray:
-    """What the hash layer sees, float32 (N, d), a batch at a time. Raises ValueError for a method that tells none."""
-    features = []
+    """What the hash layer sees, float32 (N, d), a batch at a time, on the device the method is on. Raises ValueError
+    for a method that tells none."""
+    device, features, done = next(method.parameters()).device, np.empty((0, 0), np.float32), 0
     for batch in tqdm(encoding_loader(images), "features", disable=not progress, leave=False):
-        one = method(batch.images).features
+        one = method(batch.images.to(device)).features
         if one is None:
             raise ValueError(
                 f"{method.config.title} gives no features beside its codes, so there is no float search to compare "
                 "with; return them in its HashOutput, or choose a run of another method"
             )
-        features.append(one.float().flatten(1))
-    return torch.cat(features).numpy()
+        one = one.float().flatten(1).cpu().numpy()
+        if not done:
+            features = np.empty((len(images), one.shape[1]), np.float32)  # filled in place: it may be gigabytes
+        features[done : done + len(one)] = one
+        done += len(one)
+    return features
 
 
 def of_unit_length(features: np.ndarray) -> np.ndarray:
@@ -160,69 +157,6 @@ def cosine_finds_more(
     return unit > plain
 
 
-def flat(database: np.ndarray) -> Any:
-    index = import_faiss().IndexFlatL2(database.shape[1])
-    index.add(database)
-    return index
-
-
-def float_ways(query: np.ndarray, database: np.ndarray, code_bytes: int) -> Iterator[Way]:
-    """Linear search, and product quantisation (Jegou et al. 2011) of as many bytes as a code and of LARGER_PQ."""
-    yield Way(LINEAR, flat(database), query, database)
-    n_rows, width = database.shape
-    bits_each = min(8, n_rows.bit_length() - 1)  # of a sub-vector's code: no more centroids than rows to train on
-    for n_bytes in sorted({code_bytes, LARGER_PQ}):
-        if n_bytes > width:
-            continue
-        padding = ((0, 0), (0, -width % n_bytes))  # sub-vectors of one length; zeros change no distance
-        queries, rows = np.pad(query, padding), np.pad(database, padding)
-        index = import_faiss().IndexPQ(rows.shape[1], n_bytes, bits_each)
-        index.pq.cp.min_points_per_centroid = 1  # else faiss prints warnings for small sets
-        index.train(rows)
-        index.add(rows)
-        yield Way(f"product quantisation, {index.code_size} bytes", index, queries, rows)
-
-
-def binary_ways(run: Run) -> Iterator[Way]:
-    bits, query = run.experiment.bits, pack(run.codes["query_codes"])
-    own, network = pack(run.database()[0]), pack(run.database("network")[0])
-    learned = "network_codes" in run.codes
-    expected = expected_precision(run, own)
-    yield binary_flat("binary codes, faiss", query, own, expected)
-    if (n_bytes := own.shape[1]) not in FAST_BYTES and n_bytes < FAST_BYTES[-1]:
-        wider = min(fast for fast in FAST_BYTES if fast > n_bytes)
-        padding = ((0, 0), (0, wider - n_bytes))
-        name = f"binary codes padded to {wider} bytes, faiss"
-        yield binary_flat(name, np.pad(query, padding), np.pad(own, padding), expected)
-    if learned:
-        name = "the network's binary codes, faiss"
-        yield binary_flat(name, query, network, expected_precision(run, network))
-    n_lists = isqrt(len(own))
-    probes = -(-n_lists // PROBED)
-    for name, index, over_ties in (
-        ("binary codes, CodeIndex flat", CodeIndex(bits), expected),
-        (f"binary codes, CodeIndex ivf, {probes} of {n_lists} lists",
-         CodeIndex(bits, "ivf", nlist=n_lists, probes=probes), None),
-    ):  # fmt: skip
-        index.add(own)
-        yield Way(name, index, query, own, over_ties)
-
-
-def binary_flat(name: str, query: np.ndarray, database: np.ndarray, expected: float) -> Way:
-    index = import_faiss().IndexBinaryFlat(8 * database.shape[1])
-    index.add(database)
-    return Way(name, index, query, database, expected)
-
-
-def expected_precision(run: Run, database: np.ndarray) -> float:
-    codes = run.codes
-    return evaluate(
-        pack(codes["query_codes"]), codes["query_labels"], database, codes["database_labels"],
-        query_ids=codes["query_ids"], database_ids=codes["database_ids"],
-        bits=run.experiment.bits, precision_at=K, ties="expected",
-    ).precision_at[K]  # fmt: skip
-
-
 def precision_at(rows: np.ndarray, queries: ImageSet, database: ImageSet, k: int = K) -> float:
     """Share of the first k that have a label of the query's, as a mean over queries; a query never finds itself.
 
@@ -236,23 +170,11 @@ def precision_at(rows: np.ndarray, queries: ImageSet, database: ImageSet, k: int
     return float(np.take_along_axis(relevant & found & ~itself, kept, axis=1).sum() / (k * len(rows)))
 
 
-def grow(index: Any, database: np.ndarray, n_rows: int) -> None:
-    """Adds the database again and again until an index that holds it once holds n_rows."""
-    for held in range(len(database), n_rows, len(database)):
-        index.add(database[: n_rows - held])
-
-
-def payload(index: Any) -> tuple[float, int]:
-    """Bytes an image takes in the index, a CodeIndex's ids and lists among them, and bytes of what images share."""
-    if isinstance(index, CodeIndex):
-        return index.n_bytes / len(index), 0
-    centroids = index.pq.centroids.size() * np.dtype(np.float32).itemsize if hasattr(index, "pq") else 0
-    return float(index.code_size), centroids
-
-
 def timed(way: Way) -> Callable[[], object]:
-    queries = np.resize(way.queries, (BATCH, way.queries.shape[1]))  # from the first again where there are fewer
-    return lambda: way.index.search(queries, K)
+    """A search by BATCH queries, from the first again where there are fewer. It holds the index, but not the way's
+    matrices, whose rows the index may have packed into far less."""
+    index, queries = way.index, way.queries[np.arange(BATCH) % len(way.queries)]
+    return lambda: index.search(queries, K)
 
 
 def take_turns(

@@ -46,9 +46,9 @@ class ValidateAndKeepBest(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, LightningHash)
-        numbers = module.method.end_epoch(module.current_epoch, module.training_config.epochs)
-        took = {"seconds": time.perf_counter() - self.started}
-        self.record(module.method, module.current_epoch + 1, took | module.epoch_means() | numbers)
+        told = module.method.end_epoch(module.current_epoch, module.training_config.epochs)
+        row = {"seconds": time.perf_counter() - self.started} | module.epoch_means()
+        self.record(module.method, module.current_epoch + 1, row | further(told, row, "end_epoch"))
         module.log("validation_map", self.history[-1]["validation_map"], prog_bar=True, sync_dist=False)
 
     def record(self, method: HashMethod, epoch: int, numbers: dict[str, float]) -> None:
@@ -66,7 +66,8 @@ class ValidateAndKeepBest(Callback):
         method.eval()
         diagnostics = method.diagnostics(images.to(next(method.parameters()).device))
         method.train()
-        self.history.append({"epoch": float(epoch), "validation_map": precision} | numbers | diagnostics)
+        row = {"epoch": float(epoch), "validation_map": precision} | numbers
+        self.history.append(row | further(diagnostics, row, "diagnostics"))
         if precision > self.best:
             self.best = precision
             temporary = self.folder / (BEST + ".tmp")
@@ -78,6 +79,13 @@ class ValidateAndKeepBest(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history, self.best = list(state["history"]), state["best"]
+
+
+def further(told: dict[str, float], row: dict[str, float], hook: str) -> dict[str, float]:
+    """What a method's hook told for a history row. Raises ValueError where the row has such a name already."""
+    if taken := sorted(told.keys() & ({"epoch", "validation_map"} | row.keys())):
+        raise ValueError(f"{hook} gave {', '.join(taken)}, which the history has already; return it by another name")
+    return told
 
 
 def weights_of(method: nn.Module) -> dict[str, Tensor]:

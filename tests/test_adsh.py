@@ -95,4 +95,4 @@ def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match=r"own_weight is -1.0; give 0 \(no such term\) or more"):
         ADSHConfig(own_weight=-1.0)
     with pytest.raises(ValueError, match="feature_norm"):
-        made(ADSHConfig(feature_norm="layer"))
+        ADSHConfig(feature_norm="layer")  # at once, before any data are drawn

@@ -61,9 +61,31 @@ def test_an_epoch_passes_several_times_over_the_images_it_draws():
     passes = [sorted(part.tolist()) for part in rows.reshape(3, 20)]
     assert passes[0] == passes[1] == passes[2]
     assert len(set(passes[0])) == 20
-    assert not np.array_equal(rows[:20], rows[20:40])  # shuffled anew
+    np.testing.assert_array_equal(rows[:20], rows[20:40])  # as in the released code
     np.testing.assert_array_equal(rows, visits(method, 50))
     assert set(rows.tolist()) != set(visits(method, 50, seed=1).tolist())
+
+
+@pytest.mark.parametrize(("samples", "passes", "batch_size"), [(100, 3, 64), (100, 4, 100), (7, 20, 5)])
+def test_no_batch_holds_an_image_twice(samples, passes, batch_size):
+    rows = visits(made(ADSHConfig(samples=samples, passes=passes)), 150)
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    assert len(batches) > passes - 1  # some reach over the border of two passes
+    assert all(len(set(batch.tolist())) == len(batch) for batch in batches)
+
+
+@pytest.mark.parametrize(("passes", "kept"), [(1, 4), (2, 5)])
+def test_images_of_a_left_out_batch_count_as_drawn_only_where_an_earlier_pass_saw_them(passes, kept, tmp_path):
+    """Five drawn images: in batches of 2 the fifth is left out, of two passes in batches of 4 the second's last two."""
+    method, history = trained(ADSHConfig(samples=5, passes=passes), tmp_path, epochs=1, batch_size=2 * passes)
+    assert int(method.outputs.rows.any(dim=1).sum()) == kept
+    assert np.isfinite(history[0]["objective"])
+
+
+def test_a_batch_larger_than_the_draw_is_one_sentence(tmp_path):
+    message = "a batch of 6 holds an image twice, .* give a batch size of at most the 3 images that an epoch draws"
+    with pytest.raises(ValueError, match=message):
+        trained(ADSHConfig(samples=3, passes=2), tmp_path, batch_size=6)
 
 
 def test_an_epoch_draws_all_images_where_there_are_fewer():
@@ -121,6 +143,37 @@ def test_values_are_forgotten_when_an_epoch_starts_and_codes_are_not():
     assert torch.equal(method.database.rows, codes)
     assert method.end_epoch(1, 2) == {}  # no image was drawn
     assert torch.equal(method.database.rows, codes)
+
+
+def test_in_evaluation_mode_a_loss_leaves_what_the_code_step_solves_from():
+    method = made(ADSHConfig(), bits=12)
+    values = put_out(method)
+    loss = method.asymmetric_loss(-values, LABELS[DRAWN], IDS[DRAWN])
+    assert torch.equal(method.outputs.read(IDS[DRAWN]), (-values).tanh())
+    method.eval()
+    assert not torch.equal(method.asymmetric_loss(values, LABELS[DRAWN], IDS[DRAWN]), loss)
+    assert torch.equal(method.outputs.read(IDS[DRAWN]), (-values).tanh())
+
+
+def test_in_bfloat16_large_values_still_learn_and_products_keep_their_digits():
+    method = made(ADSHConfig(), bits=12)
+    values = torch.linspace(-6, 6, 24).view(2, 12).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = method.asymmetric_loss(values, LABELS[:2], IDS[:2])
+    loss.backward()
+    assert values.grad.ne(0).all()  # tanh in bfloat16 has the slope 0 from 3.5 on
+    again = method.asymmetric_loss(values.detach().float(), LABELS[:2], IDS[:2])
+    assert torch.equal(loss.detach(), again)
+
+
+@pytest.mark.parametrize("config", [ADSHConfig(samples=4, passes=2), ExchNetConfig(samples=4, passes=1, n_parts=2)])
+def test_a_training_in_mixed_precision_keeps_whole_codes(config, tmp_path):
+    method, history = trained(config, tmp_path, precision="bf16-mixed")
+    for row in history:
+        assert all(math.isfinite(number) for number in row.values())
+        assert row["objective"] <= row["objective_before"]
+    assert method.outputs.rows.dtype == method.database.rows.dtype == torch.float32
+    assert method.database.rows.abs().eq(1).all()
 
 
 @KINDS

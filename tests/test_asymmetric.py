@@ -13,7 +13,16 @@ from small_training import alike
 from torch import Tensor
 
 from cscelab import asymmetric
-from cscelab.asymmetric import code_objective, code_step, count_pairs, label_pull, negative_weight, pair_errors, targets
+from cscelab.asymmetric import (
+    code_objective,
+    code_step,
+    count_pairs,
+    label_pull,
+    label_pull_by_blocks,
+    negative_weight,
+    pair_errors,
+    targets,
+)
 
 SEEDS = st.integers(0, 10**6)
 KINDS = pytest.mark.parametrize("kind", ["class ids", "multi-hot"])
@@ -221,9 +230,9 @@ class TestCodeStep:
 
 class TestAgainstLoops:
     @KINDS
-    @pytest.mark.parametrize("chunk", [1, 4, 4096])
-    def test_counts_targets_and_pull(self, kind, chunk, monkeypatch):
-        monkeypatch.setattr(asymmetric, "CHUNK", chunk)
+    @pytest.mark.parametrize("pairs", [1, 30, 2**24])
+    def test_counts_targets_and_pull(self, kind, pairs, monkeypatch):
+        monkeypatch.setattr(asymmetric, "MOST_PAIRS", pairs)
         generator = torch.Generator().manual_seed(0)
         labels, database_labels = draw_labels(kind, 7, generator), draw_labels(kind, 11, generator)
         alike_, others = looped_counts(labels, database_labels)
@@ -235,18 +244,55 @@ class TestAgainstLoops:
         torch.testing.assert_close(targets(labels, database_labels, weight).double(), wanted, rtol=0, atol=1e-7)
         values = torch.randn(7, 5, generator=generator, dtype=torch.float64)
         by_hand = [[5 * sum(float(wanted[i, j] * values[i, k]) for i in range(7)) for k in range(5)] for j in range(11)]
-        pull = label_pull(values, labels, database_labels, weight)
-        torch.testing.assert_close(pull, torch.tensor(by_hand, dtype=torch.float64), rtol=1e-6, atol=1e-6)
-        assert pull.dtype == torch.float64
+        for way in (label_pull, label_pull_by_blocks):
+            pull = way(values, labels, database_labels, weight)
+            torch.testing.assert_close(pull, torch.tensor(by_hand, dtype=torch.float64), rtol=1e-6, atol=1e-6)
+            assert pull.dtype == torch.float64
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_class_sums_are_the_matrix_but_for_the_order_of_a_sum(self, dtype):
+        """Ids with gaps, below 0, and of one side alone; targets as rounded as the matrix has them."""
+        generator = torch.Generator().manual_seed(3)
+        ids = torch.tensor([-7, 0, 3, 1000])
+        labels = ids[torch.randint(0, 3, (40,), generator=generator)]
+        database_labels = ids[torch.randint(1, 4, (60,), generator=generator)]
+        values = torch.randn(40, 12, generator=generator).to(dtype)
+        assert count_pairs(labels, database_labels) == looped_counts(labels, database_labels)
+        by_sums, by_blocks = (
+            way(values, labels, database_labels, 1 / 39) for way in (label_pull, label_pull_by_blocks)
+        )
+        close = 1e-12 if dtype == torch.float64 else 1e-4
+        torch.testing.assert_close(by_sums, by_blocks, rtol=0, atol=close)
+
+    def test_class_ids_need_no_matrix_and_multi_hot_labels_a_block_of_it_at_a_time(self, monkeypatch):
+        sizes, similarity = [], asymmetric.similarity
+        monkeypatch.setattr(asymmetric, "similarity", lambda *sides: sizes.append(sides) or similarity(*sides))
+        monkeypatch.setattr(asymmetric, "MOST_PAIRS", 300)
+        generator = torch.Generator().manual_seed(4)
+        for kind in ("class ids", "multi-hot"):
+            sizes.clear()
+            labels, database_labels = draw_labels(kind, 30, generator), draw_labels(kind, 101, generator)
+            count_pairs(labels, database_labels)
+            label_pull(draw_codes(30, 4, generator), labels, database_labels, 0.5)
+            largest = max((len(ours) * len(theirs) for ours, theirs in sizes), default=0)
+            assert largest <= (2 if kind == "class ids" else 300)
+
+    def test_labels_of_two_kinds_are_refused(self):
+        several, values = torch.eye(3, dtype=torch.uint8), torch.ones(3, 4)
+        with pytest.raises(ValueError, match="cannot be compared; give class ids"):
+            count_pairs(torch.arange(3), several)
+        with pytest.raises(ValueError, match="cannot be compared; give class ids"):
+            label_pull(values, several, torch.arange(3), 0.5)
 
     @KINDS
-    def test_chunks_change_nothing(self, kind, monkeypatch):
+    def test_blocks_change_nothing(self, kind, monkeypatch):
         generator = torch.Generator().manual_seed(1)
         labels, database_labels = draw_labels(kind, 30, generator), draw_labels(kind, 100, generator)
         values = draw_eighths(30, 6, most=1, generator=generator)
-        whole = label_pull(values, labels, database_labels, 0.25)
-        monkeypatch.setattr(asymmetric, "CHUNK", 7)
-        assert label_pull(values, labels, database_labels, 0.25).equal(whole)
+        whole = label_pull_by_blocks(values, labels, database_labels, 0.25)
+        monkeypatch.setattr(asymmetric, "MOST_PAIRS", 7 * 30)
+        assert label_pull_by_blocks(values, labels, database_labels, 0.25).equal(whole)
+        assert label_pull(values, labels, database_labels, 0.25).equal(whole)  # r = 1/4: no rounding
 
     @KINDS
     def test_errors(self, kind):

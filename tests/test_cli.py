@@ -56,6 +56,10 @@ def test_the_command_of_table1_is_said(capsys):
         (["figures", "fig9"], "unknown figure 'fig9'; choose from"),
         (["train", "csce", "--on", "cub"], "profile 'quick' has no benchmark 'cub'; choose from"),
         (["train", "csce", "--on", "scenes", "--data", "scenes"], "--on scenes and --data scenes both name the data"),
+        (
+            ["train", "csce", "--on", "species40", "--train-images", "9"],
+            "sizes were given beside --on species40, whose",
+        ),
         (["train", "exchnet", "--profile", "paper", "--bits", "48", "--on", "cub"], "cub-200-2011/train.txt (No such"),
         (["data", "--on", "coco"], "profile 'quick' has no benchmark 'coco'; choose from"),
         (["evaluate", "nothing"], "no stored run is called 'nothing'"),
@@ -111,10 +115,12 @@ def test_train_evaluate_list_and_prune(capsys):
 def test_the_data_sets_of_a_profile_can_be_named(capsys):
     _, out, _ = call(capsys, "train", "--help")
     said = " ".join(out.replace("│", " ").split())
-    assert "--on NAME" in said
-    for profile in PROFILES.values():
-        for name in {**profile.multilabel, **profile.finegrained}:
-            assert re.search(rf"\b{name}\b", said), name
+    (drawn, photographed) = re.search(
+        r"--on NAME .*? in place of its own: (.*?); under paper ([^(]*?) \(", said
+    ).groups()
+    for name, profile in PROFILES.items():
+        named = photographed if name == "paper" else drawn
+        assert named.split(", ") == [*profile.multilabel, *profile.finegrained]
     code, out, _ = call(capsys, "data", "--profile", "smoke", "--on", "species40")
     assert code == 0
     assert "4 classes, 112 px, single-label" in out

@@ -12,7 +12,7 @@ from PIL import Image
 from cscelab.asymmetric import code_step, label_pull, negative_weight
 from cscelab.figures import code_lesson
 from cscelab.figures.code_lesson import code_step_figure, small_problem
-from cscelab.figures.code_problem import SmallProblem, bit_steps, number, objectives, spelled_out
+from cscelab.figures.code_problem import CLASSES, SmallProblem, bit_steps, number, objectives, spelled_out
 from cscelab.figures.style import new_figure
 from cscelab.widgets import CodeStepper, checked, outputs_in
 from cscelab.widgets import codestep as code_widget
@@ -109,15 +109,19 @@ class TestProblem:
 class TestFigure:
     def test_matrices_are_those_of_the_step(self, monkeypatch):
         written = []
-        monkeypatch.setattr(code_lesson, "outlines", lambda words: written.append(words) or OUTLINES(words))
+        monkeypatch.setattr(code_lesson, "outlines", lambda *words: written.append(words[0]) or OUTLINES(*words))
         problem = small_problem()
         step = bit_steps(problem)[1]
         code_step_figure(problem, 1)
         terms = step.pull, step.others, step.score
         matrices = problem.values, problem.targets.T, step.before, *terms, step.after, problem.gram
-        assert [[word for word, _, _ in words] for words in written] == [
-            [number(value, sign=True) for value in matrix.flatten()] for matrix in matrices
-        ]
+        *numbers, heads = [[word for word, _, _ in words] for words in written]
+        assert numbers == [[number(value, sign=True) for value in matrix.flatten()] for matrix in matrices]
+        bits, terms = ["k=1", "k=2", "k=3"], ["k=2"] * 3
+        drawn = [f"u{i + 1} {CLASSES[label]}" for i, label in enumerate(problem.labels)]
+        stored = [f"v{j + 1} {CLASSES[label]}" for j, label in enumerate(problem.database_labels)]
+        above_targets = ["u1", "u2", "u3", "u4"]
+        assert heads == [*bits, *drawn, *above_targets, *bits, *stored, *terms, *bits, *bits, *bits]
 
     def test_numbers_lie_in_their_cells(self):
         outline = code_lesson.outlines([("+0.45", 3.0, 2.0)])

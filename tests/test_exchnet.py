@@ -1,6 +1,7 @@
 """ExchNet: anchors are class means, what is exchanged and when, gradients, diagnostics by hand."""
 
 import itertools
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from small_training import IDS, IMAGES, LABELS, MULTI, alike, made, step, train_
 
 from cscelab.diversity import channel_loss, spatial_loss
 from cscelab.methods.exchnet import ExchNet, ExchNetConfig, class_anchors, drawn_classes, exchange
-from cscelab.model.parts import PartFeatures
+from cscelab.model.stages import PartFeatures
 
 KINDS = pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])
 SMALL = ExchNetConfig(n_parts=3)
@@ -296,4 +297,35 @@ def test_one_part_trains_and_has_no_overlap(tmp_path):
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        made(ExchNetConfig(**settings))
+        ExchNetConfig(**settings)  # at once, before any data are drawn
+
+
+def test_images_without_a_label_are_refused_before_training_unless_nothing_is_exchanged():
+    labels = MULTI.clone()
+    labels[[1, 4]] = 0
+    with pytest.raises(ValueError, match="2 of 6 training images have no label, but .*; leave these images out, or"):
+        made(SMALL, labels=labels)
+    made(ExchNetConfig(n_parts=3, exchange_from=1.0), labels=labels)
+
+
+def test_training_images_are_let_go_after_the_last_iteration():
+    method = made(SMALL)
+    method.end_epoch(0, 2)
+    assert method.anchors.any()
+    method.end_epoch(1, 2)
+    with pytest.raises(ValueError, match="no images to take anchors from; call start_training with them first"):
+        method.end_epoch(0, 2)
+
+
+def test_one_thread_at_a_time_takes_anchors(monkeypatch):
+    held = []
+
+    @contextmanager
+    def in_use(method):
+        held.append(method)
+        yield
+
+    method = made(SMALL)
+    monkeypatch.setattr("cscelab.methods.base.in_use", in_use)
+    class_anchors(method, train_set())
+    assert held == [method]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from fake_runs import make_run, texts, unwrapped
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from safetensors.torch import save_file
 
 from cscelab.codes import pack
@@ -293,6 +294,15 @@ def test_every_map_is_laid_over_its_image_with_overlap_and_mass_on_the_target(ru
     assert any(word.startswith("First two. Aviary, 7 classes") for word in words)
     bare = part_maps.part_maps_figure({"a": run}, queries.images, None, names)
     assert not [text for text in texts(bare) if text.endswith(" ×")]
+
+
+def test_no_words_run_off_a_sheet_of_few_maps(run):
+    queries = images_of(2, 4)
+    figure = part_maps.part_maps_figure({"a": run}, queries.images, queries.masks, ["ruddy heron", "masked owl"])
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    ends = {text.get_text(): text.get_window_extent(renderer).x1 for text in figure.axes[0].texts}
+    assert part_maps.KEY in ends
+    assert not {words: end for words, end in ends.items() if end > figure.bbox.x1 - 4}
 
 
 # --- exchange

@@ -119,9 +119,9 @@ class TestExchange:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"query_row": N}, "there is no training image 9; choose from 0 to 8"),
-            ({"query_row": 0, "other": 0}, "class 0 cannot be the other class of an image of class 0; choose from 0"),
-            ({"query_row": 0, "other": 3}, "class 3 cannot be the other class"),
+            ({"row": N}, "there is no training image 9; choose from 0 to 8"),
+            ({"row": 0, "other": 0}, "class 0 cannot be the other class of an image of class 0; choose from 0"),
+            ({"row": 0, "other": 3}, "class 3 cannot be the other class"),
         ],
     )  # fmt: skip
     def test_says_what_is_not_there(self, run, arguments, message):

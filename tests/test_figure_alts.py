@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,19 @@ from cscelab.collection import Collection
 from cscelab.cost import Costs
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.base import Splits
-from cscelab.experiment import Experiment, Run
+from cscelab.experiment import Experiment, Run, fresh_method
 from cscelab.figures import (
     aie_lesson,
     anatomy,
     browse,
     cams,
     centers,
+    code_lesson,
     comparison,
     costs,
     curves,
     diagrams,
+    exchnet,
     explained,
     galleries,
     lessons,
@@ -36,8 +39,12 @@ from cscelab.figures import (
     monitor,
     pairbits,
     pairs,
+    part_exchange,
+    part_lesson,
+    part_maps,
     quantisation,
     ranks,
+    search_costs,
     sheets,
     tables,
     thresholds,
@@ -55,8 +62,10 @@ from cscelab.figures.side_codes import codes_figure
 from cscelab.figures.side_gallery import gallery_figure
 from cscelab.figures.threshold_trials import population
 from cscelab.methods.csce import CSCEConfig
+from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.retrieval.sorters import pair_up
+from cscelab.searchcost import LINEAR, SearchCost, SearchSetting
 
 SIDE = 64
 IMPORT = r"^from (cscelab\.figures\.\w+) import (\([^)]+\)|.+)$"  # in one line, or in parentheses over several
@@ -65,6 +74,46 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 STEPS = {"CSQ": np.array([1.0, 2.0]), "DHN": np.array([1.5, 2.5])}  # seconds, by round
 COSTS = Costs(STEPS, {"CSQ": 0.0, "DHN": 0.0, "LSH": 3.0}, "CPU", 94)
 GRADIENTS = ("gradient_backbone", "gradient_hash_layer", "gradient_threshold_layer", "context_over_local")
+
+
+def draw_exchnet(folder: Path, splits: Splits) -> dict[str, Callable[[], Figure]]:
+    """ExchNet's figures, of two untrained runs of two parts with made-up histories and measures."""
+    config = ExchNetConfig(backbone=BackboneConfig(weights="none"), image_size=SIDE, n_parts=2, feature_norm="none")
+    runs = [make_run(folder, splits, noise, seed, method=config, bits=16) for seed, noise in ((3, 0.1), (4, 0.3))]
+    method = fresh_method(runs[0].experiment, 3).eval()
+    for run, network in zip(runs, reversed(runs), strict=True):
+        run.__dict__["model"], run.__dict__["data"] = lambda: method, lambda: splits
+        run.__dict__["history"] = [
+            {"epoch": row["epoch"], "objective_before": 0.9, "objective": 0.6 / row["epoch"], "codes_changed": 0.25}
+            for row in run.history
+        ]
+        run.__dict__["metrics"] = run.metrics | {"best_epoch": 2.0, "network": dict(network.metrics)}
+    run, other = runs
+    queries = splits.query.subset(part_maps.first_of_each(splits.query, 2))
+    moved = {"with exchange": part_exchange.code_movement(method, splits.query, splits.train)}
+    setting = SearchSetting("run", 16, 6, 6, 24, 1_000, 128, True, True)
+    ways = [
+        SearchCost(LINEAR, 0.6, None, 512.0, 0, np.ones(3), 20.0, setting),
+        SearchCost("binary codes, faiss", 0.7, 0.65, 2.0, 0, np.array([90.0, 120.0, 100.0]), 0.2, setting),
+    ]
+    return {
+        "code_length_figure": lambda: exchnet.code_length_figure({"ExchNet": {16: [run]}, "ADSH": {16: [other]}}),
+        "code_step_figure": code_lesson.code_step_figure,
+        "coincidence_figure": part_lesson.coincidence_figure,
+        "constraint_figure": part_lesson.constraint_figure,
+        "exchange_figure": lambda: part_exchange.exchange_figure(
+            part_exchange.movement_table(moved), {"with exchange": run}
+        ),
+        "exchange_lesson_figure": lambda: part_lesson.exchange_lesson_figure(run),
+        "objective_figure": lambda: exchnet.objective_figure({"ExchNet": run}),
+        "part_maps_figure": lambda: part_maps.part_maps_figure(
+            {"ExchNet": run}, queries.images, queries.masks, NAMES[:2]
+        ),
+        "part_sweep_figure": lambda: exchnet.part_sweep_figure({2: [run], 4: [other]}),
+        "search_cost_figure": lambda: search_costs.search_cost_figure(
+            search_costs.search_cost_table(ways, smoke=False), "quick profile; ExchNet, 16 bits"
+        ),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +199,7 @@ def draw(tmp_path_factory):
         "value_figure": lambda: quantisation.value_figure(by_name),
         "window_figure": lambda: aie_lesson.window_figure(opened),
         "windows_diagram": lambda: diagrams.windows_diagram(method.network),
+        **draw_exchnet(folder, splits),
     }
 
 

@@ -11,7 +11,7 @@ import torch
 from cscelab import train
 from cscelab.cli import main
 from cscelab.codes import pack, unpack
-from cscelab.datasets import load_data
+from cscelab.datasets import Aviary, load_data
 from cscelab.encode import Encoded, encode, with_learned
 from cscelab.evaluate import mean_average_precision
 from cscelab.experiment import find_run, report, run, stored_runs
@@ -21,6 +21,7 @@ from cscelab.shipped import export_encoder, load_encoder
 
 OWN = recipe("adsh", "smoke", 12, on="species40")  # its database is the training images
 OTHER = recipe("adsh", "smoke", 12)  # its database is other images
+SCENES = replace(OWN, name="scenes/adsh/12", data=Aviary(train=40, validation=12, query=12, database=None, scenes=True))
 
 
 class Knows(HashMethod):
@@ -181,6 +182,30 @@ class TestRun:
             assert {k: v for k, v in row.items() if k != "seconds"} == {
                 k: v for k, v in again.items() if k != "seconds"
             }
+
+    def test_images_of_several_labels_learn_codes_and_resume_too(self, tmp_path, monkeypatch):
+        whole = run(SCENES, root=tmp_path / "whole", progress=False)
+        codes, method = whole.codes, whole.model()
+        assert codes["database_labels"].shape == (40, SCENES.data.n_classes)
+        assert codes["database_labels"].sum(axis=1).max() > 1
+        v = method.database.read(torch.from_numpy(codes["database_ids"])).numpy()
+        np.testing.assert_array_equal(codes["database_codes"], v)
+        assert whole.metrics["map"] == pytest.approx(by_hand(whole, v), abs=1e-12)
+        assert all(row["objective"] <= row["objective_before"] for row in whole.history)
+        begin = train.ValidateAndKeepBest.on_train_epoch_start
+
+        def stop_at_the_last_epoch(self, trainer, module):
+            if module.current_epoch == 1:
+                raise KeyboardInterrupt
+            begin(self, trainer, module)
+
+        monkeypatch.setattr(train.ValidateAndKeepBest, "on_train_epoch_start", stop_at_the_last_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            run(SCENES, root=tmp_path / "halves", progress=False)
+        monkeypatch.setattr(train.ValidateAndKeepBest, "on_train_epoch_start", begin)
+        resumed = run(SCENES, root=tmp_path / "halves", progress=False)
+        for name, array in codes.items():
+            np.testing.assert_array_equal(array, resumed.codes[name], err_msg=name)
 
     def test_an_exported_encoder_keeps_the_learned_codes(self, own, tmp_path):
         method, experiment = load_encoder(export_encoder(own, tmp_path / "encoder.safetensors"))

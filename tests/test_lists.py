@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cscelab.datasets import imagecache
 from cscelab.datasets.imagecache import decode
-from cscelab.datasets.lists import ListFiles, load_lists, read_list
+from cscelab.datasets.lists import ListFiles, RowsOf, load_lists, read_list
 
 # Image i shows grey 20 i, so that a decoded image tells which one it is.
 ONE_HOT = {0: "1 0 0", 1: "0 1 0", 2: "0 0 1", 3: "1 0 0", 4: "0 1 0", 5: "0 0 1", 6: "1 0 0", 7: "0 1 0"}
@@ -69,6 +70,54 @@ def test_images_paths_and_the_order_of_the_lists(tmp_path):
     for split in (splits.train, splits.validation, splits.query, splits.database):
         assert split.images.shape == (len(split), 8, 8, 3)
         assert split.images[:, 0, 0, 0].tolist() == [20 * i for i in numbers_of(split)]
+
+
+@pytest.mark.parametrize("same", ["the file", "the paths"])
+def test_a_database_that_is_the_training_list_is_decoded_and_stored_once(tmp_path, monkeypatch, same):
+    """Ids and labels are those of lists that are stored apart, of a database that has one image more."""
+    config = make(tmp_path, NUMBERS, validation=2)
+    lines = Path(config.train).read_text()
+    Path(config.database).write_text(lines + "images/1.png 1\n")  # a query, so that as many images are known
+    apart = load_lists(config, tmp_path)
+    if same == "the file":
+        config = dataclasses.replace(config, database=config.train)
+    else:
+        Path(config.database).write_text(lines)
+    read = []
+    original = imagecache.ImageStore.read
+    monkeypatch.setattr(imagecache.ImageStore, "read", lambda self, name: read.append(name) or original(self, name))
+    splits = load_lists(config, tmp_path / "again")
+    assert sorted(read) == sorted(f"images/{i}.png" for i in MEMBERS["train"] + MEMBERS["query"])
+    assert len(list((tmp_path / "again" / "images").glob("*/images.npy"))) == 2
+    for split in ("train", "validation", "database"):
+        one = getattr(splits, split)
+        assert one.images[:, 0, 0, 0].tolist() == [20 * i for i in numbers_of(one)]
+        for name in ("ids", "labels"):
+            assert (getattr(one, name) == getattr(getattr(apart, split), name)[: len(one)]).all()
+    assert tuple(numbers_of(splits.database)) == MEMBERS["train"]
+
+
+def test_a_database_that_is_the_training_list_in_another_order_keeps_its_own(tmp_path):
+    config = make(tmp_path, NUMBERS)
+    lines = Path(config.train).read_text().splitlines()
+    Path(config.database).write_text("\n".join(lines[::-1]))
+    splits = load_lists(config, tmp_path)
+    assert tuple(numbers_of(splits.database)) == MEMBERS["train"][::-1]
+    assert splits.database.images[:, 0, 0, 0].tolist() == [20 * i for i in numbers_of(splits.database)]
+
+
+def test_rows_of_a_stored_array_are_read_as_an_array_is():
+    stored = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), dtype=np.uint8)
+    rows = np.array([7, 2, 5, 0])
+    lazy, plain = RowsOf(stored, rows), stored[rows]
+    assert (lazy.shape, lazy.ndim, lazy.dtype, len(lazy)) == (plain.shape, plain.ndim, plain.dtype, len(plain))
+    some = plain[:, 0, 0, 0] > plain[0, 0, 0, 0]
+    for index in (2, -1, slice(1, 3), [3, 0], np.array([1, 1]), some, (1, 2), (slice(2), 0, slice(1, 3)), (..., 0)):
+        assert np.array_equal(lazy[index], plain[index]), index
+    assert np.array_equal(np.array(lazy), plain)
+    assert all(np.array_equal(one, other) for one, other in zip(lazy, plain, strict=True))
+    with pytest.raises(IndexError):
+        lazy[4]
 
 
 def test_paper_sizes_resize_then_crop(tmp_path):

@@ -257,7 +257,9 @@ class TestFeatures:
         parts = network.look(network.backbone(images()))
         assert network.values(parts.joined()).equal(output.values)
         assert network.fuse(network.backbone(images())).equal(parts.joined())
-        assert network.norm(parts.joined()).equal(output.features)
+        seen = network.hashed(parts.joined())
+        assert seen.features.equal(output.features)
+        assert seen.values.equal(output.values)
 
     def test_the_trunk_is_the_global_refiner(self):
         """Nothing but attention and the local refiner is added to trunk and hash layer."""

@@ -101,6 +101,8 @@ class TestFineGrained:
         assert recipe("hashnet", "quick", 12, on="species40").training == PROFILES["quick"].training
 
     def test_a_data_sets_own_samples_are_for_it_alone(self):
+        own = {on: one.samples for on, one in (PROFILES["paper"].benchmarks | PROFILES["paper"].finegrained).items()}
+        assert {on: samples for on, samples in own.items() if samples} == {"nabirds": 4000, "vegfru": 4000}
         assert recipe("adsh", "paper", 16).method.samples == 2000
         assert recipe("adsh", "paper", 16, on="coco").method.samples == 2000
 

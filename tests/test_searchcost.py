@@ -8,7 +8,7 @@ import pytest
 import torch
 from fake_runs import image_set, make_run, make_splits, texts, unwrapped
 
-from cscelab import searchcost
+from cscelab import searchcost, searchways
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import report, run
 from cscelab.figures import search_costs
@@ -18,7 +18,8 @@ from cscelab.indexes.scan import import_faiss, threads
 from cscelab.methods.base import HashOutput
 from cscelab.recipes import recipe
 from cscelab.search import MISSING, CodeIndex
-from cscelab.searchcost import LINEAR, SearchCost, SearchSetting, measure_search_costs
+from cscelab.searchcost import SearchCost, SearchSetting, measure_search_costs
+from cscelab.searchways import LINEAR
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_precision_by_hand():
 def test_floats_are_searched_as_in_float64_and_exact_product_quantisation_finds_the_same():
     rng = np.random.default_rng(1)
     database, query = (rng.normal(size=(n, 13)).astype(np.float32) for n in (64, 9))
-    linear, quantised = searchcost.float_ways(query, database, 3)  # 32 bytes are more than 13 numbers have
+    linear, quantised = searchways.float_ways(query, database, 3)  # 32 bytes are more than 13 numbers have
     assert (linear.name, linear.index.d) == (LINEAR, 13)
     distances = ((query[:, None].astype(float) - database.astype(float)) ** 2).sum(axis=2)
     nearest = np.argsort(distances, axis=1)[:, :11]
@@ -84,24 +85,24 @@ def test_floats_are_searched_as_in_float64_and_exact_product_quantisation_finds_
 def test_bytes_by_hand():
     rng = np.random.default_rng(2)
     database, query = (rng.normal(size=(n, 40)).astype(np.float32) for n in (300, 4))
-    linear, small, large = searchcost.float_ways(query, database, 3)
+    linear, small, large = searchways.float_ways(query, database, 3)
     assert [way.name for way in (small, large)] == ["product quantisation, 3 bytes", "product quantisation, 32 bytes"]
-    assert searchcost.payload(linear.index) == (40 * 4, 0)
-    assert searchcost.payload(small.index) == (3, 256 * 42 * 4)  # 40 numbers are padded to 3 x 14
-    assert searchcost.payload(large.index) == (32, 256 * 64 * 4)
+    assert searchways.payload(linear.index) == (40 * 4, 0)
+    assert searchways.payload(small.index) == (3, 256 * 42 * 4)  # 40 numbers are padded to 3 x 14
+    assert searchways.payload(large.index) == (32, 256 * 64 * 4)
     codes = rng.integers(0, 256, (300, 3), dtype=np.uint8)
-    assert searchcost.payload(searchcost.binary_flat("", codes, codes, 0.0).index) == (3, 0)
+    assert searchways.payload(searchways.binary_flat("", codes, codes, 0.0).index) == (3, 0)
     index = CodeIndex(24)
     index.add(codes)
-    assert searchcost.payload(index) == (8 + 3, 0)  # an id of 64 bits
+    assert searchways.payload(index) == (8 + 3, 0)  # an id of 64 bits
 
 
 def test_an_index_grows_by_the_same_rows():
     database = np.arange(12, dtype=np.uint8).reshape(6, 2)
-    faiss_index, index = searchcost.binary_flat("", database, database, 0.0).index, CodeIndex(16)
+    faiss_index, index = searchways.binary_flat("", database, database, 0.0).index, CodeIndex(16)
     index.add(database)
     for one in (faiss_index, index):
-        searchcost.grow(one, database, 15)
+        searchways.grow(one, database, 15)
     held = import_faiss().vector_to_array(faiss_index.xb).reshape(-1, 2)
     assert (held == np.resize(database, (15, 2))).all()
     assert len(index) == 15
@@ -151,14 +152,76 @@ def test_the_validation_split_decides_on_length():
 
 def test_codes_that_are_padded_are_found_alike(tmp_path, splits):
     stored = make_run(tmp_path, splits, bits=24)
-    ways = {way.name: way for way in searchcost.binary_ways(stored)}
+    asked = np.arange(len(splits.query))
+    ways = {way.name: way for way in searchways.binary_ways(stored, asked)}
     plain, padded = ways["binary codes, faiss"], ways["binary codes padded to 4 bytes, faiss"]
     found = [way.index.search(way.queries, 10)[0] for way in (plain, padded)]
     assert (found[0] == found[1]).all()
     assert plain.expected == padded.expected == report(stored).precision_at[10]
     assert not any("network" in name for name in ways)  # nothing was learned: they are the database's own
     assert ways["binary codes, CodeIndex ivf, 1 of 6 lists"].expected is None
-    assert not any("padded" in way.name for way in searchcost.binary_ways(make_run(tmp_path, splits, bits=32)))
+    assert not any("padded" in way.name for way in searchways.binary_ways(make_run(tmp_path, splits, bits=32), asked))
+
+
+def test_no_more_queries_are_asked_than_said(tmp_path, splits):
+    """The seed draws them; both precisions are then of the same ones."""
+    assert searchcost.drawn_rows(5, seed=0, most=5).tolist() == [0, 1, 2, 3, 4]
+    asked, again, other = (searchcost.drawn_rows(5000, seed) for seed in (0, 0, 1))
+    assert len(asked) == len(set(asked.tolist())) == 1000
+    assert (np.diff(asked) > 0).all()
+    assert asked[-1] < 5000
+    assert (asked == again).all()
+    assert (asked != other).any()
+    stored = make_run(tmp_path, splits, bits=24)
+    precision = []
+    for row in range(len(splits.query)):
+        way = next(searchways.binary_ways(stored, np.array([row])))
+        assert len(way.queries) == 1
+        precision.append(way.expected)
+    assert np.mean(precision) == pytest.approx(report(stored).precision_at[10])
+    assert len(set(precision)) > 1
+
+
+def test_features_are_those_of_every_batch_on_the_methods_device(monkeypatch, splits):
+    seen = []
+
+    class Sums(torch.nn.Linear):
+        def forward(self, images):
+            seen.append((images.device.type, len(images)))
+            if images.device.type == "meta":
+                return HashOutput(images, images, features=torch.zeros(len(images), 2))
+            sums = images.float().sum(dim=(1, 2, 3))
+            return HashOutput(sums, sums, features=torch.stack([sums, -sums], dim=1).double())
+
+    loader = searchcost.encoding_loader
+    monkeypatch.setattr(searchcost, "encoding_loader", lambda images: loader(images, 7))
+    found = searchcost.features_of(Sums(1, 1), splits.database)
+    sums = splits.database.images.reshape(len(splits.database), -1).sum(axis=1, dtype=np.float32)
+    assert found.dtype == np.float32
+    assert (found == np.stack([sums, -sums], axis=1)).all()
+    assert seen == [("cpu", 7)] * 5 + [("cpu", 5)]
+    searchcost.features_of(Sums(1, 1, device="meta"), splits.query)  # stands in for an accelerator
+    assert seen[-1][0] == "meta"
+
+
+def test_nothing_is_copied_that_is_not_padded_and_few_queries_are_kept_for_the_clock():
+    rows = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert searchways.padded(rows, 0) is rows
+    assert searchways.padded(rows, 1).tolist() == [[0, 1, 2, 0], [3, 4, 5, 0]]
+    asked = []
+
+    class Index:
+        def search(self, queries, k):
+            asked.append((queries, k))
+
+    many = np.arange(400, dtype=np.uint8).reshape(200, 2)
+    searchcost.timed(searchways.Way("", Index(), many, many))()
+    searchcost.timed(searchways.Way("", Index(), rows, rows))()
+    (some, k), (repeated, _) = asked
+    assert (some == many[:50]).all()
+    assert some.base is None or some.base.nbytes == some.nbytes  # no view of all queries
+    assert k == 10
+    assert (repeated == rows[np.arange(50) % 2]).all()
 
 
 def test_what_cannot_be_measured_is_said(tmp_path, splits, monkeypatch):
@@ -171,14 +234,14 @@ def test_what_cannot_be_measured_is_said(tmp_path, splits, monkeypatch):
     with pytest.raises(ValueError, match="the database holds 9 images, but precision@10 needs 10; give a run with"):
         measure_search_costs(few)
 
-    class Bare(torch.nn.Module):
+    class Bare(torch.nn.Linear):
         config = stored.experiment.method
 
         def forward(self, images):
             return HashOutput(torch.zeros(len(images), 4), torch.ones(len(images), 4))
 
     with pytest.raises(ValueError, match="gives no features beside its codes, so there is no float search to compare"):
-        searchcost.features_of(Bare(), splits.query)
+        searchcost.features_of(Bare(1, 1), splits.query)
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ValueError, match="needs faiss, which is not installed; pip install faiss-cpu"):
         measure_search_costs(stored)
@@ -199,7 +262,8 @@ def test_a_run_is_measured_every_way(measured):
     ]
     assert [found[name].bytes_per_image for name in list(found)[:7]] == [5 * 128 * 4, 2, 24, 2, 4, 2, 8 + 2]
     setting = costs[0].setting
-    assert (setting.bits, setting.n_queries, setting.n_database, setting.n_rows) == (12, 24, 64, 200)
+    assert (setting.bits, setting.n_asked, setting.n_queries) == (12, 24, 24)
+    assert (setting.n_database, setting.n_rows) == (64, 200)
     assert (setting.n_features, setting.learned) == (640, True)
     for cost in costs:
         assert cost.speed_ups.shape == (2,)
@@ -230,8 +294,8 @@ def test_float_search_is_that_of_the_features_of_the_network(measured):
     assert costs[0].precision == pytest.approx(naive(rows, splits.query, splits.database, 10))
 
 
-def made_up(learned=True, unit_length=True):
-    setting = SearchSetting("run", 24, 500, 3000, 100_000, 640, unit_length, learned)
+def made_up(learned=True, unit_length=True, n_queries=500):
+    setting = SearchSetting("run", 24, 500, n_queries, 3000, 100_000, 640, unit_length, learned)
     return [
         SearchCost(LINEAR, 0.6, None, 2560.0, 0, np.ones(3), 20.0, setting),
         SearchCost("product quantisation, 3 bytes", 0.5, None, 3.0, 655_360, np.array([0.5, 0.4, 0.8]), 40.0, setting),
@@ -277,6 +341,8 @@ def test_the_picture_says_what_it_is_of():
         assert part in words
     assert "binary codes, faiss 0.700, 100 ×, 3;" in alt_text(figure)
     assert SMOKE_MARK not in [unwrapped(text) for text in texts(figure)]
+    some = search_costs.caption(search_costs.search_cost_table(made_up(n_queries=12_345), smoke=False))
+    assert some[0].startswith("Precision: 500 of 12,345 queries, drawn by the seed, among the 3,000 images")
     plain = search_costs.caption(search_costs.search_cost_table(made_up(learned=False, unit_length=False)[:2], False))
     assert "as they are (by L2)" in plain[2]
     assert not any(word in " ".join(plain) for word in ("learned", "ivf", "CodeIndex"))

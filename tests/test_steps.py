@@ -91,6 +91,19 @@ def test_an_epoch_is_ended_before_its_validation_and_what_it_says_is_in_the_hist
     assert {"epoch", "validation_map", "seconds", "value_size"} <= history[0].keys()
 
 
+@pytest.mark.parametrize("name", ["epoch", "validation_map", "seconds", "loss_central", "gradient_hash_layer"])
+def test_names_that_the_history_has_are_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(Listener, "end_epoch", lambda self, epoch, n_epochs: {"own": 1.0, name: 1.0})
+    with pytest.raises(ValueError, match=f"end_epoch gave {name}, which the history has already; return it by another"):
+        trained(ListenerConfig(), tmp_path)
+
+
+def test_diagnostics_take_no_name_of_an_epochs_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(Listener, "diagnostics", lambda self, images: {"said_at_the_end": 1.0})
+    with pytest.raises(ValueError, match="diagnostics gave said_at_the_end, which the history has already"):
+        trained(ListenerConfig(), tmp_path)
+
+
 @pytest.mark.parametrize("name", ["adsh", "exchnet"])
 def test_four_drawn_images_of_six_are_what_an_alternating_method_keeps_of_an_epoch(tmp_path, name):
     method, history = trained(METHODS[name](samples=4, passes=2), tmp_path)

@@ -27,26 +27,27 @@ def figures(
     seeds: int | None = None,
     listing: Annotated[bool, arg(name="list")] = False,
 ) -> None:
-    """Train what is missing, then draw the paper's figures and tables.
+    """Train what is missing, then draw the papers' figures and tables.
 
     Table 1, every method on single- and multi-label data, is drawn only when it is named. `cscelab figures table1`
     compares at 32 bits with one seed, in half an hour on two cores; `cscelab figures table1 --profile standard` at
     every code length with three seeds, in a night. What was interrupted goes on where the same command finds it.
-    `cscelab figures cost` measures only what training costs, method beside method, best while nothing else runs.
+    `cscelab figures exchnet` trains ExchNet, its ablations, ADSH and HashNet on 40 species, about half an hour more.
+    `cscelab figures cost` and `search-cost` measure what training and searching cost, best while nothing else runs.
 
     Args:
-        only: figures to draw, as fig5 table2; by default all but table1, cost and study.
+        only: figures to draw, as fig5 table2; by default all but table1, cost, study, exchnet and search-cost.
         profile: which experiments.
         out: folder for PNG, SVG and CSV; figures/ for quick, figures/PROFILE otherwise.
         jobs: trainings at a time; by default as many as there are cores.
-        seeds: of the tables, in place of the profile's.
+        seeds: of the tables and of ExchNet's comparison, in place of the profile's.
         listing: name the figures and stop.
     """
     from cscelab.figures import build
 
     if listing:
         for name, title in build.TITLES.items():
-            print(f"{name:<10} {title}")
+            print(f"{name:<{max(map(len, build.TITLES))}} {title}")
         return
     for path in build.build(only, profile, out, jobs, seeds=seeds):
         print(path)
@@ -93,6 +94,8 @@ def train(
     if on and data:
         raise ValueError(f"--on {on} and --data {data} both name the data set; give one of them")
     sizes = (image_size, train_images, queries, database_images)
+    if on and sizes != (None, None, None, None):
+        raise ValueError(f"sizes were given beside --on {on}, whose own are fixed; leave them out, or --on")
     if data or sizes != (None, None, None, None):
         experiment = replace(experiment, data=recipes.parse_data(data or "aviary", experiment.data, *sizes))
     if backbone or weights:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -56,8 +57,31 @@ class ImageList:
         return int(self.values.shape[1])
 
 
+class RowsOf:
+    """Some rows of a stored array (N, ...) as if they were an array, read when they are asked for: no copy on the disk
+    or in memory."""
+
+    def __init__(self, stored: np.ndarray, rows: np.ndarray):
+        self.stored, self.rows = stored, rows
+        self.shape, self.ndim, self.dtype = (len(rows), *stored.shape[1:]), stored.ndim, stored.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if first is Ellipsis:
+            return np.asarray(self)[index]
+        found = self.stored[self.rows[first]]
+        return found[tuple(rest)] if found.ndim < self.ndim else found[(slice(None), *rest)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.stored[self.rows], dtype)
+
+
 def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool = True) -> Splits:
-    """The four splits; images are decoded once and cached under `root` (the data folder unless given).
+    """The four splits; images are decoded once and cached under `root` (the data folder unless given). A training
+    list that is the database's too is stored once: training and validation images are then rows of the database's.
 
     Labels are class ids where every image of the three lists has exactly one class, else multi-hot. Published
     databases contain the training images: an image has the same id in every list, so that it never retrieves itself.
@@ -74,7 +98,13 @@ def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool
 
     def image_set(split: str, source: str, rows: np.ndarray) -> ImageSet:
         names = [lists[source].paths[row] for row in rows]
-        images = cached_images(store, names, config.image_size, config.resize, root, split, progress)
+        if lists[source].paths == lists["database"].paths:  # stored once, as the database
+            every = cached_images(
+                store, lists[source].paths, config.image_size, config.resize, root, "database", progress
+            )
+            images = every if len(rows) == len(every) else cast(np.ndarray, RowsOf(every, rows))
+        else:
+            images = cached_images(store, names, config.image_size, config.resize, root, split, progress)
         own_ids = np.array([ids[name] for name in names], dtype=np.int64)
         return ImageSet(images, labels[source][rows], own_ids, attributes={"path": np.array(names)})
 

@@ -26,7 +26,8 @@ WIDTH, HEIGHT, CELL = 9.8, 5.2, 0.42  # inches, as is all below
 TOP, GRAM_TOP = 1.0, 3.32  # of the matrices; of U^T U below U
 LEFTS = {"U": 0.5, "S": 2.35, "V": 4.55, "pull": 6.12, "others": 6.87, "score": 7.62, "new": 8.37}
 PLUS, MINUS = tint(BLUE, 0.35), tint(ORANGE, 0.35)
-SIZE = 9  # points
+SIZE, HEAD_SIZE = 9, 8  # points, of numbers and of the words over and before them
+Word = tuple[str, float, float]  # and its middle
 WORDS = (2.15, 3.98)  # left and top of the row spelled out
 CHART = (7.25, 4.15, 2.35, 0.75)  # left, top, width, height
 
@@ -78,15 +79,16 @@ def _matrices(sheet: Mosaic, problem: SmallProblem, step: BitStep, bit: int, row
     stored = [f"v{j + 1} {CLASSES[int(label)]}" for j, label in enumerate(problem.database_labels)]
     every, one = [f"k={k + 1}" for k in range(bits)], [f"k={bit + 1}"]
     weight = negative_weight(problem.labels, problem.database_labels)
-    _grid(sheet, "U", "U: values of\nthe drawn images", problem.values, every, drawn)
+    heads = _grid(sheet, "U", "U: values of\nthe drawn images", problem.values, every, drawn)
     titled = f"Sᵀ: 1 alike,\n−r = −{number(weight)} otherwise"
-    _grid(sheet, "S", titled, problem.targets.T, [name.split()[0] for name in drawn])
-    _grid(sheet, "V", "V: codes\nbefore", step.before, every, stored)
-    _grid(sheet, "pull", "pull:\nK Sᵀ U", step.pull[:, None], one)
-    _grid(sheet, "others", "other\nbits", step.others[:, None], one)
-    _grid(sheet, "score", "others\n− pull" if printed else "pull −\nothers", step.score[:, None], one)
-    _grid(sheet, "new", "V: codes after:\nthe score's sign", step.after, every)
-    _grid(sheet, "U", "Uᵀ U, among bits", problem.gram, every, every, GRAM_TOP)
+    heads += _grid(sheet, "S", titled, problem.targets.T, [name.split()[0] for name in drawn])
+    heads += _grid(sheet, "V", "V: codes\nbefore", step.before, every, stored)
+    heads += _grid(sheet, "pull", "pull:\nK Sᵀ U", step.pull[:, None], one)
+    heads += _grid(sheet, "others", "other\nbits", step.others[:, None], one)
+    heads += _grid(sheet, "score", "others\n− pull" if printed else "pull −\nothers", step.score[:, None], one)
+    heads += _grid(sheet, "new", "V: codes after:\nthe score's sign", step.after, every)
+    heads += _grid(sheet, "U", "Uᵀ U, among bits", problem.gram, every, every, GRAM_TOP)
+    sheet.axes.add_artist(PathPatch(outlines(heads, HEAD_SIZE), fc=GREY, lw=0, zorder=6, gid="heads"))
     for name, height, top in (("U", len(drawn), TOP), ("U", bits, GRAM_TOP), ("V", n, TOP), ("new", n, TOP)):
         _box(sheet, LEFTS[name] + bit * CELL, top, CELL, height * CELL, BLACK)
     for j in step.flipped:
@@ -106,8 +108,8 @@ def _grid(
     columns: Sequence[str],
     rows: Sequence[str] = (),
     top: float = TOP,
-) -> None:
-    """A matrix as cells with their numbers, blue above 0, orange below; words over columns and before rows."""
+) -> list[Word]:
+    """A matrix as cells with their numbers, blue above 0, orange below; the words over columns and before rows."""
     left, (height, width) = LEFTS[name], matrix.shape
     right, bottom = left + width * CELL, top + height * CELL
     colours = ListedColormap([MINUS, (1.0, 1.0, 1.0), PLUS])
@@ -121,27 +123,32 @@ def _grid(
     ]
     # One artist a matrix, not one a number: a click redraws this.
     sheet.axes.add_artist(PathPatch(outlines(words), fc=BLACK, lw=0, zorder=6, gid=name))
-    for j, word in enumerate(columns):
-        sheet.text(left + (j + 0.5) * CELL, top - 0.04, word, 8, ha="center", va="bottom", color=GREY)
-    for i, word in enumerate(rows):
-        sheet.text(left - 0.05, top + (i + 0.5) * CELL, word, 8, ha="right", va="center", color=GREY)
     sheet.text(left, top - 0.22, title, 8.5, va="bottom")
+    over = [(word, left + (j + 0.5) * CELL, top - 0.1) for j, word in enumerate(columns)]
+    before = [(word, left - 0.05 - _width(word) / 2, top + (i + 0.5) * CELL) for i, word in enumerate(rows)]
+    return over + before
 
 
-def outlines(words: Sequence[tuple[str, float, float]]) -> Path:
-    """Outlines of words around places (x, y) of a sheet in inches, y downward."""
-    moved = [Path(_glyphs(word).vertices + np.array([x, y]), _glyphs(word).codes) for word, x, y in words]
+def outlines(words: Sequence[Word], size: float = SIZE) -> Path:
+    """Outlines of words of so many points around places (x, y) of a sheet in inches, y downward."""
+    moved = [Path(_glyphs(word, size).vertices + np.array([x, y]), _glyphs(word, size).codes) for word, x, y in words]
     return Path.make_compound_path(*moved)
 
 
 @lru_cache(maxsize=1024)
-def _glyphs(word: str) -> Path:
-    """Outline of a word of SIZE points, its middle at (0, 0), in inches, y downward."""
-    path = TextPath((0, 0), word, size=SIZE, prop=FontProperties(family="DejaVu Sans"))
-    digit = TextPath((0, 0), "0", size=SIZE, prop=FontProperties(family="DejaVu Sans")).get_extents()
+def _glyphs(word: str, size: float) -> Path:
+    """Outline of a word, its middle at (0, 0), in inches, y downward."""
+    path = TextPath((0, 0), word, size=size, prop=FontProperties(family="DejaVu Sans"))
+    digit = TextPath((0, 0), "0", size=size, prop=FontProperties(family="DejaVu Sans")).get_extents()
     box = path.get_extents()
     middle = (box.x0 + box.x1) / 2, (digit.y0 + digit.y1) / 2  # one line for all words, whatever their height
     return Path((path.vertices - middle) * (POINT, -POINT), path.codes)
+
+
+@lru_cache(maxsize=1024)
+def _width(word: str) -> float:
+    """Inches that a word of HEAD_SIZE takes."""
+    return float(_glyphs(word, HEAD_SIZE).get_extents().width)
 
 
 def _box(

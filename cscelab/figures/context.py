@@ -17,7 +17,7 @@ from cscelab.experiment import Run
 from cscelab.figures.comparison import RunsByRow
 from cscelab.methods.base import MethodConfig
 from cscelab.model.network import HashNetwork
-from cscelab.profiles import SINGLE, Benchmark, FineGrained, Profile, find_profile
+from cscelab.profiles import SINGLE, Benchmark, Profile, find_profile
 from cscelab.recipes import METHODS_BY_RECIPE, OWN_TRUNKS, TABLE1, recipe
 
 B = TypeVar("B", bound=Benchmark)
@@ -95,7 +95,7 @@ def benchmarks_at_hand(profile: Profile) -> dict[str, Benchmark]:
     return _at_hand(profile.benchmarks, "Table 1")
 
 
-def finegrained_at_hand(profile: Profile) -> dict[str, FineGrained]:
+def finegrained_at_hand(profile: Profile) -> dict[str, Benchmark]:
     """The data sets of ExchNet's figures without those whose split lists are absent.
 
     Raises ValueError where that is all of them.

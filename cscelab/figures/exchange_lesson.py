@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from torch.nn.functional import interpolate
 
 from cscelab.datasets.base import Splits
-from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import Run
 from cscelab.figures.alt import sentences
 from cscelab.figures.mosaic import Mosaic, width_of
 from cscelab.figures.overlay import overlaid
-from cscelab.figures.provenance import mark_smoke
+from cscelab.figures.part_exchange import replaced
+from cscelab.figures.part_maps import enlarged, part_batches
+from cscelab.figures.provenance import describe_data, mark_smoke
 from cscelab.figures.style import BLACK, GREY, styled
 from cscelab.methods.base import in_use
 from cscelab.methods.exchnet import ExchNet, class_anchors
@@ -48,7 +48,8 @@ class Exchanged(NamedTuple):
 def exchange_parts(run: Run, row: int = 0, other: int | None = None, splits: Splits | None = None) -> Exchanged:
     """A training image's values as they are, and with each part, then all, exchanged for anchors of two classes.
 
-    row: of the training split; other: the second class, by default the one after the image's own. Anchors are means
+    row: of the training split; other: the second class, by default the one half of all classes further on: on Aviary a
+    species of another genus. Anchors are means
     over the training images of the stored network. Raises ValueError for a run without parts, for images of several
     classes, and for a row or class that is not there.
     """
@@ -62,20 +63,16 @@ def exchange_parts(run: Run, row: int = 0, other: int | None = None, splits: Spl
     if not 0 <= row < len(train):
         raise ValueError(f"there is no training image {row}; choose from 0 to {len(train) - 1}")
     label = int(train.labels[row])
-    other = (label + 1) % len(names) if other is None else other
+    other = (label + max(1, len(names) // 2)) % len(names) if other is None else other
     if other == label or not 0 <= other < len(names):
         raise ValueError(f"class {other} cannot be the other class of an image of class {label}; choose from 0 to "
                          f"{len(names) - 1}")  # fmt: skip
     anchors = class_anchors(method, train.subset(np.flatnonzero(np.isin(train.labels, (label, other)))))
-    with in_use(method):
-        parts = method(as_tensor(train.images[row : row + 1])).parts
-    assert parts is not None
+    (parts,) = part_batches(method, train.images[row : row + 1])
     rows = {"nothing": parts.local}
     for owner, number in (("own", label), ("other", other)):
         for part in range(parts.local.shape[1]):
-            local = parts.local.clone()
-            local[0, part] = anchors[number, part]
-            rows[f"part {part + 1}, {owner}"] = local
+            rows[f"part {part + 1}, {owner}"] = replaced(parts.local, anchors, torch.tensor([number]), part)
         rows[f"all parts, {owner}"] = anchors[number].unsqueeze(0)
     joined = torch.cat([parts.joined(local) for local in rows.values()])
     with in_use(method):
@@ -86,18 +83,16 @@ def exchange_parts(run: Run, row: int = 0, other: int | None = None, splits: Spl
 
 
 @styled()
-def exchange_lesson_figure(
-    run: Run, query_row: int = 0, other: int | None = None, splits: Splits | None = None
-) -> Figure:
+def exchange_lesson_figure(run: Run, row: int = 0, other: int | None = None, splits: Splits | None = None) -> Figure:
     """One training image, its attention maps, and its values under each exchange; bits that flip are crossed.
 
-    Arguments and what is raised as in `exchange_parts`; query_row: of the training split.
+    Arguments and what is raised as in `exchange_parts`.
     """
-    found = exchange_parts(run, query_row, other, splits)
+    found = exchange_parts(run, row, other, splits)
     n_parts, bits = len(found.attention), len(found.values["nothing"])
     side = min(MOST_SIDE, (WIDTH - 2 * MARGIN - n_parts * GAP) / (n_parts + 1))
     values_top = TOP + side + 0.75
-    sheet = Mosaic(WIDTH, values_top + (len(found.values) + 1) * ROW + 0.6)
+    sheet = Mosaic(WIDTH, values_top + (len(found.values) + 1) * ROW + 0.85)
     sheet.text(MARGIN, 0.12, f"A training image of {found.own}, its {n_parts} parts, and exchanges", 12, weight="bold")
     sheet.text(MARGIN, 0.38, "attention: light where a part looks, no colour where it does not; each map over its own "
                "largest value", 8.5, color=GREY)  # fmt: skip
@@ -105,7 +100,7 @@ def exchange_lesson_figure(
     step = (WIDTH - LEFT - RIGHT_SIDE) / bits
     sheet.text(MARGIN, values_top - 0.1, f"Values tanh(u) of {bits} bits, {CROSS} where a bit flips",
                11, weight="bold", va="bottom")  # fmt: skip
-    sheet.text(WIDTH - RIGHT_SIDE + 0.1, values_top - 0.1, "flips,\nmean change", 8.5, va="bottom")
+    sheet.text(WIDTH - RIGHT_SIDE + 0.1, values_top - 0.1, "flips, mean\n|Δ tanh(u)|", 8.5, va="bottom")
     first, said, top = found.values["nothing"], [], values_top
     for name, values in found.values.items():
         if name in ("part 1, own", "part 1, other"):
@@ -126,6 +121,9 @@ def exchange_lesson_figure(
     for bit in {0, *range(EVERY - 1, bits, EVERY)}:
         sheet.text(LEFT + (bit + 0.5) * step, top + 0.02, str(bit + 1), 8, ha="center", color=GREY)
     _key(sheet, top + 0.3)
+    experiment = run.experiment
+    source = f"{experiment.method.title}, {describe_data(run)}, {bits} bits, seed {experiment.seed}"
+    sheet.text(MARGIN, top + 0.62, source, 8.5, color=GREY)
     sheet.figure.alt = sentences([  # type: ignore[attr-defined]
         f"A training image of {found.own} and its {n_parts} attention maps"
         + (f", of which {dead} are zero everywhere" if dead else ""),
@@ -148,10 +146,8 @@ def _pictures(sheet: Mosaic, found: Exchanged, side: float) -> int:
     left = MARGIN
     sheet.text(left, TOP - 0.03, "the image", 9, va="bottom")
     sheet.picture(left, TOP, side, found.image)
-    height, width = found.image.shape[:2]
-    sized = interpolate(torch.from_numpy(found.attention)[:, None], (height, width), mode="bilinear")[:, 0].numpy()
-    highest = sized.max(axis=(1, 2))
-    shown = sized / np.where(highest > 0, highest, 1)[:, None, None]
+    shown = enlarged(found.attention[None], len(found.image))[0]
+    highest = shown.max(axis=(1, 2))
     pictures = overlaid(np.repeat(found.image[None], len(shown), axis=0), shown)
     for number, (picture, most) in enumerate(zip(pictures, highest, strict=True), start=1):
         left += side + GAP

@@ -19,6 +19,7 @@ from cscelab.figures.comparison import RunsByRow
 from cscelab.figures.part_maps import overlap_and_empty
 from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe, describe_data, mark_smoke
 from cscelab.figures.style import BLACK, GREY, PALETTE, new_figure, styled
+from cscelab.methods.adsh import ADSHConfig
 from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.published import EXCHNET, MEASURES
 from cscelab.retrieval.bootstrap import difference
@@ -37,8 +38,9 @@ CODE_STEP: dict[str, Any] = {"color": PALETTE[3], "ls": "--", "lw": 2.2, "marker
 STEPS = {"the network's steps": NETWORK_STEP, "the code step (ends at the dot)": {**CODE_STEP, "markevery": None}}
 UNIT = (
     "Mean of (u·v − K S)² over pairs of a drawn and a database image, over K²: 1 is off by a whole code.\n"
-    "Every iteration draws other images, which moves it too; ADSH's includes its own term, |v − u|²."
+    "Every iteration draws other images, which moves it too"
 )
+OWN_TERM = "; ADSH's includes its own term, |v − u|²"
 
 
 def by_database(run: Run) -> dict[str, dict[str, Any]]:
@@ -129,8 +131,10 @@ def code_length_figure(rows: RunsByRow) -> Figure:
             points = {bits: (mean, spread) for bits, (mean, spread) in found.items() if mean is not None}
             if not points:
                 continue
-            places = [lengths.index(bits) + 0.07 * (i - middle) for bits in points]
-            _line(axes, places, list(points.values()), i, by, label=f"{row}, {BY_WORDS[by]}")
+            # A length that is missing breaks the line.
+            places = [n + 0.04 * (i - middle) for n in range(len(lengths))]
+            drawn = [points.get(bits, (math.nan, None)) for bits in lengths]
+            _line(axes, places, drawn, i, by, label=f"{row}, {BY_WORDS[by]}")
             said.append(f"{row}, {BY_WORDS[by]}: {', '.join(f'{mean:.3f}' for mean, _ in points.values())}")
     axes.set_xticks(range(len(lengths)), [str(bits) for bits in lengths])
     axes.set(
@@ -265,8 +269,11 @@ def objective_figure(runs: Mapping[str, Run]) -> Figure:
     handles = [Line2D([], [], label=label, **look) for label, look in STEPS.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=4)
     run = next(iter(runs.values()))
+    own = OWN_TERM if any(isinstance(each.experiment.method, ADSHConfig) for each in runs.values()) else ""
+    kept = ", ".join(f"iteration {each.metrics['best_epoch']:.0f} ({title})" for title, each in runs.items())
     figure.supxlabel(
-        f"{UNIT}\n{describe_data(run)}; {run.experiment.bits} bits, seed {run.experiment.seed}", fontsize=9
+        f"{UNIT}{own}.\n{describe_data(run)}; {run.experiment.bits} bits, seed {run.experiment.seed}; kept: {kept}",
+        fontsize=9,
     )
     figure.alt = sentences(said)  # type: ignore[attr-defined]
     return mark_smoke(figure, runs.values())

@@ -17,7 +17,7 @@ from cscelab.diversity import map_overlap
 from cscelab.experiment import Run
 from cscelab.explain import mass_inside
 from cscelab.figures.alt import sentences
-from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
+from cscelab.figures.mosaic import LINE, ON_SCREEN, POINT, Mosaic, paragraph_height, width_of, wrap
 from cscelab.figures.overlay import key_colours, overlaid
 from cscelab.figures.provenance import describe_data, mark_smoke
 from cscelab.figures.style import BLACK, GREY, styled
@@ -35,8 +35,11 @@ NUMBERS = (
 RATIOS = (
     "Under a map: share of its mass on the target (outlined) over the target's share of the image; a uniform map has 1."
 )
-SIDE, GAP, BLOCK_GAP, MARGIN, NAMES = 0.9, 0.06, 0.22, 0.15, 1.0  # inches
+SIDE, GAP, BLOCK_GAP, MARGIN, NAMES, KEY_GAP = 0.9, 0.06, 0.22, 0.15, 1.0, 0.15  # inches
+MAPS = MARGIN + NAMES + SIDE + BLOCK_GAP  # left edge of the first run's maps
 SIZE = 8.0
+HEADING, HEADING_SIZE = "Where the parts look: attention maps on stage 3", 12
+KEY, KEY_WIDTH = "attention, each map's own scale", 2.2  # words beside the colour bar, and its inches
 
 
 def part_batches(method: HashMethod, images: np.ndarray) -> Iterator[PartFeatures]:
@@ -115,23 +118,23 @@ def part_maps_figure(
     maps = {title: attention_maps(run.model(), images) for title, run in runs.items()}
     overlaps = {title: map_overlap(torch.from_numpy(found)).numpy() for title, found in maps.items()}
     text = LINE * SIZE * POINT
-    lefts, left = {}, MARGIN + NAMES + SIDE + BLOCK_GAP
+    lefts, left = {}, MAPS
     for title, found in maps.items():
         lefts[title] = left
         left += found.shape[1] * (SIDE + GAP) + BLOCK_GAP
-    width = left - BLOCK_GAP + MARGIN
+    width = max(left - BLOCK_GAP, *_ends_of_words()) + MARGIN
     step = SIDE + (2 if masks is not None else 1) * text + 0.14
     top, note = 0.95, _note(runs, overlaps, masks is not None, rule)
     bottom = top + len(images) * step
     sheet = Mosaic(width, bottom + 0.6 + paragraph_height(width - 2 * MARGIN, note, SIZE) + 0.1)
-    sheet.text(MARGIN, 0.12, "Where the parts look: attention maps on stage 3", 12, weight="bold")
+    sheet.text(MARGIN, 0.12, HEADING, HEADING_SIZE, weight="bold")
     for title, found in maps.items():
         _block(sheet, lefts[title], top, title, images, enlarged(found, images.shape[1]), overlaps[title], masks)
     for row, (image, name) in enumerate(zip(images, names, strict=True)):
         y = top + row * step
         sheet.text(MARGIN, y + SIDE / 2, "\n".join(wrap(name, NAMES - 0.1, SIZE)), SIZE, va="center")
         sheet.picture(MARGIN + NAMES, y, SIDE, image)  # without outline, so that a small target is seen as it is
-    _colour_bar(sheet, MARGIN + NAMES + SIDE + BLOCK_GAP, bottom + 0.02)
+    _colour_bar(sheet, MAPS, bottom + 0.02)
     sheet.paragraph(MARGIN, bottom + 0.6, width - 2 * MARGIN, note, SIZE)
     sheet.figure.alt = sentences([  # type: ignore[attr-defined]
         f"{len(images)} images in rows, beside each the attention maps of {', '.join(runs)}",
@@ -188,8 +191,14 @@ def _said(title: str, maps: np.ndarray, overlaps: np.ndarray, masks: np.ndarray 
     return f"{said}, share on the target from {np.nanmin(ratios):.1f} to {np.nanmax(ratios):.1f} times uniform"
 
 
+def _ends_of_words() -> tuple[float, float]:
+    """Where the heading and the words of the colour bar end, in inches, however few the maps."""
+    heading = MARGIN + ON_SCREEN * width_of(HEADING, HEADING_SIZE, bold=True)
+    return heading, MAPS + KEY_WIDTH + KEY_GAP + ON_SCREEN * width_of(KEY, SIZE)
+
+
 def _colour_bar(sheet: Mosaic, x: float, y: float) -> None:
-    place = (x / sheet.width, 1 - (y + 0.12) / sheet.height, 2.2 / sheet.width, 0.12 / sheet.height)
+    place = (x / sheet.width, 1 - (y + 0.12) / sheet.height, KEY_WIDTH / sheet.width, 0.12 / sheet.height)
     bar = sheet.figure.colorbar(
         ScalarMappable(Normalize(0, 1), key_colours()),
         cax=sheet.figure.add_axes(place),
@@ -197,4 +206,4 @@ def _colour_bar(sheet: Mosaic, x: float, y: float) -> None:
         ticks=[0, 0.5, 1],
     )
     bar.ax.tick_params(labelsize=SIZE, color=BLACK)
-    sheet.text(x + 2.35, y, "attention, each map's own scale", SIZE)
+    sheet.text(x + KEY_WIDTH + KEY_GAP, y, KEY, SIZE)

@@ -14,7 +14,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from cscelab.figures.alt import sentences
 from cscelab.figures.provenance import SMOKE_MARK, stamp
 from cscelab.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, styled, tint
-from cscelab.searchcost import BATCH, LINEAR, SearchCost, SearchSetting
+from cscelab.searchcost import BATCH, SearchCost, SearchSetting
+from cscelab.searchways import LINEAR
 
 PRECISION, EXPECTED = "precision@10", "precision@10, expected over ties"
 SPEED, SLOWER, FASTER = "times faster", "times faster, lower quartile", "times faster, upper quartile"
@@ -24,7 +25,8 @@ BEHIND = 4.0  # times the longest bar of a logarithmic axis: room for the number
 
 def search_cost_table(costs: Sequence[SearchCost], smoke: bool) -> pd.DataFrame:
     """A row a way to search, in the order measured. "times faster" than linear search of floats: median and quartiles
-    of the ratios within a round. `attrs` holds "setting", "rounds" and "smoke". Raises ValueError for no costs."""
+    of the ratios within a round; "queries": those that precision is of. `attrs` holds "setting", "rounds" and "smoke".
+    Raises ValueError for no costs."""
     if not costs:
         raise ValueError("no search costs came; give what measure_search_costs returned")
     rows = {}
@@ -42,7 +44,7 @@ def search_cost_table(costs: Sequence[SearchCost], smoke: bool) -> pd.DataFrame:
         }
     setting = costs[0].setting
     frame = pd.DataFrame.from_dict(rows, orient="index").assign(
-        bits=setting.bits, queries=setting.n_queries, database=setting.n_database, timed=setting.n_rows
+        bits=setting.bits, queries=setting.n_asked, database=setting.n_database, timed=setting.n_rows
     )
     frame.index.name = "search"
     if smoke:
@@ -87,7 +89,7 @@ def search_cost_figure(frame: pd.DataFrame, setting: str) -> Figure:
     figure.supxlabel("\n".join(filter(None, [*note, setting])), fontsize=8.5, ha="left", x=0.01)
     shared: SearchSetting = frame.attrs["setting"]
     head = (
-        f"{PRECISION} ({shared.n_queries:,} queries, {shared.n_database:,} images), times faster than linear float "
+        f"{PRECISION} ({shared.n_asked:,} queries, {shared.n_database:,} images), times faster than linear float "
         f"search (one thread, {shared.n_rows:,} rows), bytes an image"
     )
     said = "; ".join(
@@ -107,8 +109,11 @@ def caption(frame: pd.DataFrame) -> list[str]:
     n_rounds = frame.attrs["rounds"]
     rounds = f"median and quartiles of {n_rounds} rounds" if n_rounds > 1 else "one round"
     ivf = any(" ivf" in str(name) for name in frame.index)
+    asked = f"{setting.n_asked:,} queries"
+    if setting.n_asked < setting.n_queries:
+        asked = f"{setting.n_asked:,} of {setting.n_queries:,} queries, drawn by the seed,"
     lines = [
-        f"Precision: {setting.n_queries:,} queries among the {setting.n_database:,} images of the run's database; "
+        f"Precision: {asked} among the {setting.n_database:,} images of the run's database; "
         "dot: ties in the index's order, ring: expected over ties.",
         f"Time: CPU time on one thread, {BATCH} queries at once, database repeated to {setting.n_rows:,} rows; all in "
         f"turn, {rounds}." + (" That of ivf depends on the codes." if ivf else ""),

@@ -8,9 +8,10 @@ the text). Codes are solved for after each outer iteration: V_k = sign(K S^T U +
 
 Defaults of the released code: 2,000 drawn images, 3 passes over them, gamma 200. It is for databases of tens of
 thousands of images (CIFAR-10, NUS-WIDE); beside the mean over pairs gamma weighs gamma / n, so that among a few
-thousand it pulls harder. Ours: normalised features, the start of the codes and more (see `alternating`), and the
-profiles' optimiser, where the released code takes SGD without momentum (rate 1e-3, a tenth after every 10 of 50 outer
-iterations, weight decay 5e-4, batches of 64).
+thousand it pulls harder. Ours: normalised features, the start of the codes and more (see `alternating`), and all that
+a recipe sets by its profile, which is ExchNet's under "paper": how many images are drawn, passes, outer iterations,
+augmentation and optimiser. The released code takes SGD without momentum (rate 1e-3, a tenth after every 10 of 50 outer
+iterations, weight decay 5e-4, batches of 64) and does not mirror images.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cscelab.methods.alternating import AlternatingConfig, AlternatingHash
-from cscelab.methods.base import HashOutput, pooled_network
+from cscelab.methods.alternating import AlternatingConfig, AlternatingHash, squash
+from cscelab.methods.base import HashOutput, pooled_config, pooled_network
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ADSHConfig(AlternatingConfig):
         super().__post_init__()
         if self.own_weight < 0:
             raise ValueError(f"own_weight is {self.own_weight}; give 0 (no such term) or more")
+        pooled_config(self, self.feature_norm)  # refuses what the network would, before any data are drawn
 
     def build(self, n_classes: int, bits: int) -> ADSH:
         return ADSH(self, n_classes, bits)
@@ -62,5 +64,5 @@ class ADSH(AlternatingHash):
     ) -> dict[str, Tensor]:
         """Raises ValueError where ids are missing or not of the images that training was started with."""
         pairs = self.asymmetric_loss(output.values, labels, ids)
-        own = (output.values.tanh() - self.database.read(ids)).square().sum(dim=1).mean()  # |v_i - u_i|^2
+        own = (squash(output.values) - self.database.read(ids)).square().sum(dim=1).mean()  # |v_i - u_i|^2
         return {"pairs": pairs, "own": self.own_pull / len(self.database.rows) * own}

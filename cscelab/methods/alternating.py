@@ -8,10 +8,12 @@ Ours: codes start as a code step on random values leaves them, closer within a c
 classes of 75 images: 8.3 bits apart against 12.1). Those of ADSH's released code start at zero, from which the first
 iteration learns nothing but small values; with `start="random"` no two images are nearer than chance (validation mAP of
 ADSH after 12 short iterations on 40 species, 24 bits, seed 0: .567, against .616).
-r, the weight of dissimilar pairs, is that of the whole training split, where the released code takes the drawn
-images'; passes are shuffled anew, where its keep one order; and images of a last batch that is left out for being
-smaller do not count as drawn. The loss is a mean over pairs, as there; the objective in the history is one in units of
-K^2, so that code lengths compare; the code step solves for the sum, which has the same solution.
+r, the weight of dissimilar pairs, is that of the whole training split, where the released code takes the drawn images'.
+The last batch of an epoch is left out where it is smaller: with one pass its images do not count as drawn, with several
+they keep what the network put out for them a pass before. The loss is a mean over pairs, as there; the objective in the
+history is one in units of K^2, so that code lengths compare; the code step solves for the sum, which has the same
+solution. The papers take the codes of the last iteration; here V is that of the epoch whose network is best on
+validation images searched among themselves by its own codes, so that the choice never looks at V.
 """
 
 from __future__ import annotations
@@ -22,7 +24,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cscelab.asymmetric import code_objective, code_step, count_pairs, label_pull, negative_weight, pair_errors, targets
+from cscelab.asymmetric import (
+    code_objective,
+    code_step,
+    count_pairs,
+    label_pull,
+    label_pull_by_blocks,
+    negative_weight,
+    pair_errors,
+    targets,
+)
 from cscelab.datasets.base import ImageSet
 from cscelab.dsf import sign
 from cscelab.methods.banks import CodeBank
@@ -49,6 +60,11 @@ class AlternatingConfig(MethodConfig):
             raise ValueError(f"unknown start {self.start!r}; choose from {STARTS}")
 
 
+def squash(values: Tensor) -> Tensor:
+    """tanh(u) in float32 at least: in bfloat16 its gradient is 0 from u = 3.5 on."""
+    return values.to(torch.promote_types(values.dtype, torch.float32)).tanh()
+
+
 class AlternatingHash(HashMethod):
     """Learned database codes V, their code step, and the asymmetric loss; a subclass sets `network` and `losses`."""
 
@@ -68,23 +84,35 @@ class AlternatingHash(HashMethod):
         self.negative_weight = negative_weight(labels, labels)
         # Rows in order of the ids, as the labels are: whatever the order of the data, the codes are the same.
         if self.config.start == "classes":
-            codes = code_step(codes, codes, label_pull(codes, labels, labels, self.negative_weight))
+            # By blocks, since a sum in another order would round these many ties otherwise, and give other codes.
+            codes = code_step(codes, codes, label_pull_by_blocks(codes, labels, labels, self.negative_weight))
         self.database.start(train)
         self.database.rows = codes.to(self.database.rows)
 
     def epoch_rows(self, n: int, epoch: int, rng: np.random.Generator) -> np.ndarray:
-        drawn = rng.permutation(n)[: self.config.samples]
-        return np.concatenate([drawn, *(rng.permutation(drawn) for _ in range(self.config.passes - 1))])
+        # Each pass in the same order, as in ADSH's released code, so that no batch holds an image of two passes twice.
+        return np.tile(rng.permutation(n)[: self.config.samples], self.config.passes)
 
     def start_epoch(self, epoch: int, n_epochs: int) -> None:
         self.outputs.rows = torch.zeros_like(self.outputs.rows)
 
     def asymmetric_loss(self, values: Tensor, labels: Tensor, ids: Tensor | None) -> Tensor:
-        """Mean over pairs of (tanh(u_i) . v_j - K S_ij)^2; keeps tanh(u_i) for the code step. values u (B, K)."""
-        squashed = values.tanh()
-        self.outputs.write(ids, squashed)
+        """Mean over pairs of (tanh(u_i) . v_j - K S_ij)^2; in training keeps tanh(u_i) for the code step.
+
+        values u (B, K). Raises ValueError in training where ids are missing, unknown, or hold an image twice.
+        """
+        squashed = squash(values)
+        if self.training:
+            if ids is not None and len(ids.unique()) < len(ids):
+                n_drawn = min(self.config.samples, len(self.outputs.rows))
+                raise ValueError(
+                    f"a batch of {len(ids)} holds an image twice, of which one output is kept; give a batch size of at "
+                    f"most the {n_drawn} images that an epoch draws"
+                )
+            self.outputs.write(ids, squashed)
         wanted = targets(labels, self.database.labels, self.negative_weight)
-        return pair_errors(squashed, self.database.rows.to(squashed), wanted).mean()
+        with torch.autocast(values.device.type, enabled=False):  # products of U and V keep their digits
+            return pair_errors(squashed, self.database.rows.to(squashed), wanted).mean()
 
     @torch.no_grad()
     def end_epoch(self, epoch: int, n_epochs: int) -> dict[str, float]:

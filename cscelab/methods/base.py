@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
@@ -12,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from cscelab.datasets.base import ImageSet
+from cscelab.datasets.loader import every_row
 from cscelab.dsf import sign
 from cscelab.model.backbone import BackboneConfig
 from cscelab.model.network import HashNetwork, Head, NetworkConfig
-from cscelab.model.parts import PartFeatures
+from cscelab.model.stages import PartFeatures
 
 
 class HashOutput(NamedTuple):
@@ -50,6 +53,18 @@ def in_use(method: nn.Module) -> threading.RLock:
     A notebook's cell and a widget's callback, which JupyterLab runs in another thread, may hold the same network.
     """
     return _IN_USE.setdefault(method, threading.RLock())
+
+
+@contextmanager
+def in_evaluation(method: nn.Module) -> Iterator[None]:
+    """The method in evaluation mode and in no other thread's hands inside the block; its mode is restored."""
+    with in_use(method):
+        was_training = method.training
+        method.eval()
+        try:
+            yield
+        finally:
+            method.train(was_training)
 
 
 class HashMethod(nn.Module):
@@ -109,14 +124,14 @@ class HashMethod(nn.Module):
 
         Drawn from rng alone, so that a resumed training sees the same batches. By default each image once.
         """
-        return rng.permutation(n)
+        return every_row(n, epoch, rng)
 
     def start_epoch(self, epoch: int, n_epochs: int) -> None:
         """Called before each epoch (0-based): for schedules."""
 
     def end_epoch(self, epoch: int, n_epochs: int) -> dict[str, float]:
         """Called after an epoch's steps and before its validation: for what is learned without gradients. Returns
-        numbers for the history."""
+        numbers for the history, by names that it does not have yet (see `train.further`)."""
         return {}
 
     def learned_codes(self, ids: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -133,10 +148,14 @@ class HashMethod(nn.Module):
 
 def pooled_network(config: MethodConfig, bits: int, head: Head = nn.Linear, feature_norm: str = "none") -> HashNetwork:
     """Trunk, pooled stage 4 (the class token of a transformer), and one layer to values: what most methods have."""
-    network = NetworkConfig(
+    return HashNetwork(pooled_config(config, feature_norm), bits, head)
+
+
+def pooled_config(config: MethodConfig, feature_norm: str = "none") -> NetworkConfig:
+    """Of `pooled_network`. Raises ValueError for an unknown feature_norm."""
+    return NetworkConfig(
         config.backbone, config.image_size, structure="baseline", feature_norm=feature_norm, threshold_layer=False
     )
-    return HashNetwork(network, bits, head)
 
 
 def check_terms(terms: object, where: str) -> None:

@@ -9,6 +9,8 @@ with probability 1/2, replaced by the anchor of its class, the mean of that part
 global feature never is. Anchors are constants, renewed once an outer iteration. Codes of the database as in
 `alternating`, from the values after the exchange; Eq. 17 as printed has the reverse sign.
 
+Draws, passes (20) and iterations are the profile's in a recipe, the paper's under "paper".
+
 The paper leaves open, and a public re-implementation gives: lambda = gamma = 1 beside the mean over pairs times 12 / K,
 and the layers of the attention generator. That code also pulls parts to their anchors by a loss of its own; the paper
 has none, nor have we. Ours: features normalised before the hash layer and exchanged behind the norm; L_sp and L_cp of
@@ -31,7 +33,7 @@ from cscelab.datasets.loader import encoding_loader
 from cscelab.diversity import channel_loss, map_overlap, spatial_loss
 from cscelab.dsf import sign
 from cscelab.methods.alternating import AlternatingConfig, AlternatingHash
-from cscelab.methods.base import HashOutput
+from cscelab.methods.base import HashOutput, in_evaluation
 from cscelab.model.parts import PartNetwork, PartNetworkConfig
 
 
@@ -68,6 +70,20 @@ class ExchNetConfig(AlternatingConfig):
                 raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
         if self.pair_scale <= 0:
             raise ValueError(f"pair_scale is {self.pair_scale}; give more than 0, so that the pairs teach")
+        self.network_config()  # refuses what the network would, before any data are drawn
+
+    def network_config(self) -> PartNetworkConfig:
+        """Of the network. Raises ValueError for n_parts below 1 and names that it does not know."""
+        return PartNetworkConfig(
+            self.backbone,
+            self.image_size,
+            structure="baseline",
+            feature_norm=self.feature_norm,
+            threshold_layer=False,
+            n_parts=self.n_parts,
+            attention=self.attention,
+            refiner_start=self.refiner_start,
+        )
 
     def build(self, n_classes: int, bits: int) -> ExchNet:
         return ExchNet(self, n_classes, bits)
@@ -103,25 +119,20 @@ class ExchNet(AlternatingHash):
 
     def __init__(self, config: ExchNetConfig, n_classes: int, bits: int):
         super().__init__(config, n_classes, bits)
-        self.network = PartNetwork(
-            PartNetworkConfig(
-                config.backbone,
-                config.image_size,
-                structure="baseline",
-                feature_norm=config.feature_norm,
-                threshold_layer=False,
-                n_parts=config.n_parts,
-                attention=config.attention,
-                refiner_start=config.refiner_start,
-            ),
-            bits,
-        )
+        self.network = PartNetwork(config.network_config(), bits)
         shape = (n_classes, config.n_parts, self.network.n_features)
         self.register_buffer("anchors", torch.zeros(shape), persistent=False)
         self.exchanging = False
-        self._train: ImageSet | None = None
+        self._train: ImageSet | None = None  # until the last outer iteration is over
 
     def start_training(self, train: ImageSet, generator: torch.Generator) -> None:
+        """Raises ValueError where an image has no label, and so no anchor to be exchanged for."""
+        bare = 0 if train.labels.ndim == 1 else int((~train.labels.any(axis=1)).sum())
+        if bare and self.config.exchange_from < 1:
+            raise ValueError(
+                f"{bare} of {len(train)} training images have no label, but ExchNet exchanges parts with an image's "
+                "class; leave these images out, or give exchange_from=1 for no exchange"
+            )
         super().start_training(train, generator)
         self._train = train
 
@@ -135,15 +146,17 @@ class ExchNet(AlternatingHash):
     def end_epoch(self, epoch: int, n_epochs: int) -> dict[str, float]:
         numbers = super().end_epoch(epoch, n_epochs)
         if self.exchanges_in(epoch + 1, n_epochs) and epoch + 1 < n_epochs:  # nobody would use earlier ones
-            assert self._train is not None, "training was not started"
+            if self._train is None:
+                raise ValueError("there are no images to take anchors from; call start_training with them first")
             self.anchors = class_anchors(self, self._train)
+        if epoch + 1 >= n_epochs:
+            self._train = None
         return numbers
 
     def forward(self, images: Tensor) -> HashOutput:
         parts = self.network.look(self.network.backbone(images))
-        features = self.network.norm(parts.joined())
-        values = self.network.hash_layer(features)
-        return HashOutput(values, sign(values), None, features, parts)
+        output = self.network.hashed(parts.joined())
+        return HashOutput(output.values, sign(output.values), None, output.features, parts)
 
     def exchanged_values(self, features: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Values (B, K) with parts exchanged by chance. features (B, (M + 1) d): what the hash layer would see.
@@ -192,10 +205,9 @@ class ExchNet(AlternatingHash):
 @torch.no_grad()
 def class_anchors(method: ExchNet, images: ImageSet) -> Tensor:
     """c_y^j (C, M, d): the mean of f^j over each class's images as they are, without augmentation; 0 without any."""
-    was_training, device = method.training, method.anchors.device
+    device = method.anchors.device
     sums, counts = torch.zeros_like(method.anchors), torch.zeros(method.n_classes, device=device)
-    method.eval()
-    try:
+    with in_evaluation(method):
         for batch in encoding_loader(images):
             parts = method(batch.images.to(device)).parts
             assert parts is not None
@@ -203,6 +215,4 @@ def class_anchors(method: ExchNet, images: ImageSet) -> Tensor:
             members = (one_hot(labels, method.n_classes) if labels.ndim == 1 else labels).to(sums)  # (B, C)
             sums += torch.einsum("bc,bmd->cmd", members, parts.local.to(sums))
             counts += members.sum(dim=0)
-    finally:
-        method.train(was_training)
     return sums / counts.clamp_min(1)[:, None, None]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import encoding_loader
-from cscelab.methods.base import HashMethod, MethodConfig, pooled_network
+from cscelab.methods.base import HashMethod, MethodConfig, in_evaluation, pooled_network
 
 
 class CentredProjection(nn.Module):
@@ -56,9 +56,10 @@ class Shallow(HashMethod):
     def start_training(self, train: ImageSet, generator: torch.Generator) -> None:
         """Fits the map. Raises ValueError where faiss is not installed."""
         device = self.hash_layer.center.device
-        features = torch.cat(
-            [self.network(batch.images.to(device)).features.cpu() for batch in encoding_loader(train)]
-        )  # faiss works on the CPU
+        with in_evaluation(self):
+            features = torch.cat(
+                [self.network(batch.images.to(device)).features.cpu() for batch in encoding_loader(train)]
+            )  # faiss works on the CPU
         seed = int(torch.randint(2**31, (), generator=generator))  # faiss takes a seed, no generator
         center = features.mean(dim=0)
         self.hash_layer.center.copy_(center)

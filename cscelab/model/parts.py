@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cscelab.model.backbone import fresh_backbone
-from cscelab.model.network import HashNetwork, Head, NetworkConfig
-from cscelab.model.stages import Stages
+from cscelab.model.network import HashNetwork, Head, NetworkConfig, NetworkOutput
+from cscelab.model.stages import PartFeatures, Stages
 
 ATTENTIONS = ("narrowing", "stage4")
 LEAST_WIDTH = 16  # channels the narrowing generator keeps: a narrow trunk's sixteenth would be none
-
-
-class PartFeatures(NamedTuple):
-    """What the network sees of M parts and of the whole."""
-
-    attention: Tensor  # A (B, M, h, w), at least 0: where each part is, on stage 3
-    responses: Tensor  # (B, M, h', w'), channel mean of the refined F^j: the logits of a^j
-    local: Tensor  # f^j (B, M, d)
-    whole: Tensor  # f^g (B, d)
-
-    def joined(self, local: Tensor | None = None) -> Tensor:
-        """x = [f^1 .. f^M, f^g] (B, (M + 1) d); local: other part features in the place of f^j."""
-        local = self.local if local is None else local
-        return torch.cat([local.flatten(1), self.whole], dim=1)
 
 
 @dataclass(frozen=True)
@@ -134,9 +119,14 @@ class PartNetwork(HashNetwork):
         """Stage maps -> x (B, (M + 1) d)."""
         return self.look(stages).joined()
 
-    def values(self, features: Tensor) -> Tensor:
+    def hashed(self, joined: Tensor) -> NetworkOutput:
+        """x (B, (M + 1) d) -> what the hash layer sees of it, and values (B, K)."""
+        features = self.norm(joined)
+        return NetworkOutput(features, self.hash_layer(features), None)
+
+    def values(self, joined: Tensor) -> Tensor:
         """x (B, (M + 1) d) -> values (B, K)."""
-        return self.hash_layer(self.norm(features))
+        return self.hashed(joined).values
 
     @torch.no_grad()
     def normed_parts(self, local: Tensor) -> Tensor:

@@ -29,6 +29,23 @@ class Stages(NamedTuple):
         return self.stage4.mean(dim=(2, 3)) if self.class_token is None else self.class_token
 
 
+class PartFeatures(NamedTuple):
+    """What ExchNet's network (`parts`) sees of M parts and of the whole."""
+
+    attention: Tensor  # A (B, M, h, w), at least 0: where each part is, on stage 3
+    responses: Tensor  # (B, M, h', w'), channel mean of the refined F^j: the logits of a^j
+    local: Tensor  # f^j (B, M, d)
+    whole: Tensor  # f^g (B, d)
+
+    def joined(self, local: Tensor | None = None) -> Tensor:
+        """x = [f^1 .. f^M, f^g] (B, (M + 1) d); local: other part features in the place of f^j.
+
+        Before the norm: in training ExchNet exchanges behind it, which gives the same values in evaluation mode only.
+        """
+        local = self.local if local is None else local
+        return torch.cat([local.flatten(1), self.whole], dim=1)
+
+
 class Backbone(nn.Module):
     """Normalises uint8 or [0, 1] images and returns the maps of the last stages.
 
