@@ -12,6 +12,9 @@ thousand it pulls harder. Ours: normalised features, the start of the codes and 
 a recipe sets by its profile, which is ExchNet's under "paper": how many images are drawn, passes, outer iterations,
 augmentation and optimiser. The released code takes SGD without momentum (rate 1e-3, a tenth after every 10 of 50 outer
 iterations, weight decay 5e-4, batches of 64) and does not mirror images.
+
+Evidence, validation mAP (quick, 40 species, 24 bits, seeds 0 to 2): .616, .636, .612; without the own term .613, .620,
+.615. At 12 bits (seed 0) .533, without the own term .463.
 """
 
 from __future__ import annotations
