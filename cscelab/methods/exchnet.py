@@ -18,9 +18,9 @@ the parts before the exchange; the shared copy starts with the weights of stage 
 tested, of images without augmentation; multi-label, a part goes to the anchor of one of the image's classes, drawn for
 each part.
 
-Evidence, validation mAP (quick, 40 species, 24 bits, seeds 0 to 2): .612, .603, .558; without exchange .610, .613, .575;
-ADSH .616, .636, .612. Without the constraints .584 (seed 0), with 2 parts .606, with 6 .525. At 12 bits .240, without
-exchange .255, without the constraints .081, in six iterations of 2,000 images .221 (all seed 0).
+Evidence, validation mAP (quick, 40 species, 24 bits, seeds 0 to 2): .612, .603, .558; without exchange .610, .613,
+.575; ADSH .616, .636, .612. Without the constraints .584 (seed 0), with 2 parts .606, with 6 .525. At 12 bits .240,
+without exchange .255, without the constraints .081, in six iterations of 2,000 images .221 (all seed 0).
 """
 
 from __future__ import annotations
