@@ -102,7 +102,6 @@ def wait_for_picture(notebook: Notebook, figure, nth: int = 0) -> None:
         notebook.until(lambda: np.array_equal(picture(notebook, nth), expected), "the picture is the one expected")
     except AssertionError as error:
         shape = picture(notebook, nth).shape
-        Image.fromarray(expected).save("/tmp/tf_expected.png")
         raise AssertionError(
             f"{error}\nexpected {expected.shape}: {said}\nshown {shape}: {alt(notebook, nth)}"
         ) from error
