@@ -84,7 +84,7 @@ def code_step(codes: Tensor, values: Tensor, pull: Tensor, printed: bool = False
     """New database codes (n, K), bit by bit: V_k = sign(pull_k - V_{/k} U_{/k}^T U_k), each the best given the others.
 
     A sign of 0 keeps the old bit, so that `code_objective` never rises. pull (n, K): `label_pull`, plus whatever else
-    rewards <V, pull>. printed: ExchNet's Eq. 17 as printed, whose sign is reversed: it raises the objective.
+    rewards <V, pull>. printed: ExchNet's Eq. 17 as printed, with the wrong sign: it raises the objective.
     Raises ValueError where the shapes do not fit.
     """
     if pull.shape != codes.shape or values.shape[1:] != codes.shape[1:]:

@@ -166,7 +166,7 @@ def _chart(figure: Figure, bit: int, courses: dict[bool, list[float]], printed: 
     for sign, course in courses.items():
         colour, line, marker = (VERMILION, "--", "s") if sign else (BLUE, "-", "o")
         size, thickness = (6, 2.0) if sign == printed else (3, 1.0)
-        label = "as printed" if sign else "reversed (ours)"
+        label = "as printed" if sign else "corrected (ours)"
         axes.plot(course, color=colour, ls=line, marker=marker, ms=size, lw=thickness, label=label)
     for place, value in enumerate(courses[printed]):
         now = place in (bit, bit + 1)

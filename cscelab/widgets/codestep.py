@@ -39,7 +39,11 @@ class CodeStepper(VBox):
             tooltip="the next bit; after the last, the first again",
         )  # fmt: skip
         self.printed = Checkbox(
-            printed, description="sign of Eq. 17 as printed", indent=False, layout=AUTO, tooltip="it is reversed"
+            printed,
+            description="sign of Eq. 17 as printed",
+            indent=False,
+            layout=AUTO,
+            tooltip="a misprint: it raises the objective",
         )
         self.seed = IntSlider(
             seed, 0, SEEDS, description="problem (seed)", style={"description_width": "initial"},
