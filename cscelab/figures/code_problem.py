@@ -72,7 +72,7 @@ def small_problem(seed: int = 0) -> SmallProblem:
 
 
 def bit_steps(problem: SmallProblem, printed: bool = False) -> list[BitStep]:
-    """The whole code step as its K steps, as `asymmetric.code_step` takes them; printed: by Eq. 17 as it stands there."""
+    """The whole code step as its K steps, as `asymmetric.code_step` takes them; printed: by Eq. 17 as printed."""
     codes, gram, steps = problem.codes, problem.gram, []
     for bit in range(codes.shape[1]):
         rest = [other for other in range(codes.shape[1]) if other != bit]

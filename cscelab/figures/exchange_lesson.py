@@ -16,7 +16,7 @@ from cscelab.figures.mosaic import Mosaic, width_of
 from cscelab.figures.overlay import overlaid
 from cscelab.figures.part_exchange import replaced
 from cscelab.figures.part_maps import enlarged, part_batches
-from cscelab.figures.provenance import describe_data, mark_smoke
+from cscelab.figures.provenance import mark_smoke
 from cscelab.figures.style import BLACK, GREY, styled
 from cscelab.methods.base import in_use
 from cscelab.methods.exchnet import ExchNet, class_anchors
@@ -122,7 +122,7 @@ def exchange_lesson_figure(run: Run, row: int = 0, other: int | None = None, spl
         sheet.text(LEFT + (bit + 0.5) * step, top + 0.02, str(bit + 1), 8, ha="center", color=GREY)
     _key(sheet, top + 0.3)
     experiment = run.experiment
-    source = f"{experiment.method.title}, {describe_data(run)}, {bits} bits, seed {experiment.seed}"
+    source = f"{experiment.method.title}, {type(experiment.data).__name__}, {bits} bits, seed {experiment.seed}"
     sheet.text(MARGIN, top + 0.62, source, 8.5, color=GREY)
     sheet.figure.alt = sentences([  # type: ignore[attr-defined]
         f"A training image of {found.own} and its {n_parts} attention maps"
