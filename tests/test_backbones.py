@@ -233,6 +233,10 @@ class TestVisionTransformer:
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_learns_on_a_vision_transformer(small_vit, name):
     config = replace(METHODS[name](), backbone=VIT, image_size=SIDE)
+    if name == "exchnet":  # no parts without stage 3
+        with pytest.raises(ValueError, match="vit_b_16 has one scale, but parts are found on stage 3"):
+            build(config, 5, 16)
+        return
     if name == "csce":
         with pytest.raises(ValueError, match="vit_b_16 has one scale"):
             build(config, 5, 16)
