@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from cscelab.codes import pack
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import encoding_loader
-from cscelab.methods.base import HashMethod, in_use
+from cscelab.methods.base import HashMethod, in_evaluation
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,13 @@ def encode(method: HashMethod, images: ImageSet, batch_size: int = 128, progress
     """
     device = next(method.parameters()).device
     codes, values, thresholds = [], [], []
-    with in_use(method):
-        was_training = method.training
-        method.eval()
-        try:
-            for batch in tqdm(encoding_loader(images, batch_size), "encoding", disable=not progress, leave=False):
-                output = method(batch.images.to(device))
-                codes.append(pack(output.codes).cpu())
-                values.append(output.values.float().cpu())
-                if output.threshold is not None:
-                    thresholds.append(output.threshold.float().squeeze(1).cpu())
-        finally:
-            method.train(was_training)
+    with in_evaluation(method):
+        for batch in tqdm(encoding_loader(images, batch_size), "encoding", disable=not progress, leave=False):
+            output = method(batch.images.to(device))
+            codes.append(pack(output.codes).cpu())
+            values.append(output.values.float().cpu())
+            if output.threshold is not None:
+                thresholds.append(output.threshold.float().squeeze(1).cpu())
     all_values = torch.cat(values).numpy()
     if not np.isfinite(all_values).all():
         raise ValueError(
