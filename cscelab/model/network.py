@@ -138,7 +138,11 @@ class HashNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """images (B, 3, H, W), uint8 or [0, 1] -> NetworkOutput."""
-        features = self.norm(self.fuse(self.backbone(images)))
+        return self.hashed(self.fuse(self.backbone(images)))
+
+    def hashed(self, fused: Tensor) -> NetworkOutput:
+        """What `fuse` gives (B, d) -> what the hash layer sees of it, and what it makes of that."""
+        features = self.norm(fused)
         threshold_logit = None if self.threshold_layer is None else self.threshold_layer(features)
         return NetworkOutput(features, self.hash_layer(features), threshold_logit)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cscelab.model.backbone import fresh_backbone
-from cscelab.model.network import HashNetwork, Head, NetworkConfig, NetworkOutput
+from cscelab.model.network import HashNetwork, Head, NetworkConfig
 from cscelab.model.stages import PartFeatures, Stages
 
 ATTENTIONS = ("narrowing", "stage4")
@@ -118,11 +118,6 @@ class PartNetwork(HashNetwork):
     def fuse(self, stages: Stages) -> Tensor:
         """Stage maps -> x (B, (M + 1) d)."""
         return self.look(stages).joined()
-
-    def hashed(self, joined: Tensor) -> NetworkOutput:
-        """x (B, (M + 1) d) -> what the hash layer sees of it, and values (B, K)."""
-        features = self.norm(joined)
-        return NetworkOutput(features, self.hash_layer(features), None)
 
     def values(self, joined: Tensor) -> Tensor:
         """x (B, (M + 1) d) -> values (B, K)."""
