@@ -14,6 +14,7 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.methods import METHODS, MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig, weights_fingerprint
+from cscelab.ordinal import CodeLayout
 from cscelab.owncode import code_of
 from cscelab.steps import Training
 
@@ -65,7 +66,13 @@ class Experiment:
             raise ValueError(f'{kind.__name__} has no name; give it one, as name = "mine" in its class')
         if (taken := METHODS.get(name, kind)) is not kind:
             raise ValueError(f"{kind.__name__} has the name {name!r} of {taken.__name__}; give it a name of its own")
+        self.method.layout(self.bits)  # refuses a code length that the method cannot write
         code_of(kind)  # a file is read now, close to its import: it may be edited before the first run
+
+    @property
+    def layout(self) -> CodeLayout:
+        """How its codes are written."""
+        return self.method.layout(self.bits)
 
     @property
     def fingerprint(self) -> dict[str, str]:

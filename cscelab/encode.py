@@ -12,18 +12,22 @@ from cscelab.codes import pack
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import encoding_loader
 from cscelab.methods.base import HashMethod, in_evaluation
+from cscelab.ordinal import CodeLayout
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Codes of a set of images: codes uint8, packed (N, ceil(K/8)); values float32 (N, K); thresholds (N,) or None."""
+    """Codes of a set of images: codes uint8, packed (N, ceil(K/8)); values float32 (N, K); thresholds (N,) or None.
+
+    K is the layout's width.
+    """
 
     codes: np.ndarray
     values: np.ndarray
     thresholds: np.ndarray | None
     labels: np.ndarray
     ids: np.ndarray
-    bits: int
+    layout: CodeLayout
 
 
 def best_device() -> torch.device:
@@ -74,5 +78,5 @@ def encode(method: HashMethod, images: ImageSet, batch_size: int = 128, progress
         torch.cat(thresholds).numpy() if thresholds else None,
         np.asarray(images.labels),
         np.asarray(images.ids),
-        method.bits,
+        method.layout,
     )

@@ -37,7 +37,8 @@ class Alternation:
 class Profile:
     """What a recipe runs on. lengths: code lengths of Tables 2 and 3; gallery: those of Fig. 5, with the first seed;
     compared: those of Table 1; multilabel: its further data sets, by name; alternation: of methods that alternate;
-    finegrained, finegrained_lengths: data sets and code lengths of ExchNet's figures."""
+    finegrained, finegrained_lengths: data sets and code lengths of ExchNet's figures; arity_lengths: code lengths at
+    which group sizes of ordinal codes are compared."""
 
     data: DataConfig
     training: Training
@@ -49,6 +50,7 @@ class Profile:
     multilabel: Mapping[str, Benchmark] = field(default_factory=dict)
     finegrained: Mapping[str, Benchmark] = field(default_factory=dict)
     finegrained_lengths: tuple[int, ...] = (12, 24, 32, 48)
+    arity_lengths: tuple[int, ...] = (24, 48)  # whole numbers of symbols of 1 to 4 bits
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     map_at: int | None = None
     smoke: bool = False
@@ -166,6 +168,7 @@ PROFILES: dict[str, Profile] = {
         multilabel=_scenes(FEW),
         finegrained={"species40": Benchmark(replace(FEW, database=None), None, ("CUB-200-2011",))},
         finegrained_lengths=(12, 24),
+        arity_lengths=(12,),
         smoke=True,
     ),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from cscelab.methods.alternating import AlternatingConfig
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
+from cscelab.methods.doh import DOHConfig
 from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.profiles import PROFILES as PROFILES  # all four are also found here, where recipes are
@@ -82,6 +83,28 @@ EXCHNET_ROWS = {
 }
 PART_SWEEP = {2: "exchnet/2-parts", 4: "exchnet", 6: "exchnet/6-parts"}  # M -> recipe, as the paper sweeps it
 
+# Deep Ordinal Hashing and what it is made of. Row -> recipe.
+DOH = DOHConfig()
+DOH_RECIPES: dict[str, MethodConfig] = {
+    "doh/global": replace(DOH, views="global"),
+    "doh/local": replace(DOH, views="local"),
+    "doh/local-no-attention": replace(DOH, views="local", attention="none"),
+    "doh/no-attention": replace(DOH, attention="none"),
+    "doh/sign": replace(DOH, head="sign"),
+    "doh/2-ary": replace(DOH, arity=2),
+    "doh/8-ary": replace(DOH, arity=8),
+    "doh/16-ary": replace(DOH, arity=16),
+}
+DOH_ROWS = {
+    "Global view only": "doh/global",
+    "Local view without attention": "doh/local-no-attention",
+    "Local view with attention": "doh/local",
+    "Both views without attention": "doh/no-attention",
+    "Both views with attention (DOH)": "doh",
+    "Both, tanh and sign": "doh/sign",
+}
+ARITY_SWEEP = {2: "doh/2-ary", 4: "doh", 8: "doh/8-ary", 16: "doh/16-ary"}  # k -> recipe
+
 # Table 1: rows on trunks of their own beside those on the profile's. Recipe -> method, trunk.
 OWN_TRUNKS = {
     "cibhash-vgg16": ("cibhash", "vgg16"),
@@ -101,7 +124,7 @@ METHODS_BY_RECIPE: dict[str, MethodConfig] = {
     **{f"table2/{method.structure}": method for method in TABLE2.values()},
     **{f"table3/{row.lower().replace(' ', '-')}": method for row, method in TABLE3.items()},
 }
-METHODS_BY_RECIPE |= EXCHNET_RECIPES
+METHODS_BY_RECIPE |= EXCHNET_RECIPES | DOH_RECIPES
 METHODS_BY_RECIPE |= {name: config() for name, config in METHODS.items() if name not in METHODS_BY_RECIPE}
 METHODS_BY_RECIPE |= {
     name: replace(METHODS_BY_RECIPE[method], backbone=BackboneConfig(trunk))
@@ -223,4 +246,12 @@ def describe() -> dict[str, str]:
     return texts
 
 
-RECIPES: dict[str, Experiment] = {name: recipe(name) for name in METHODS_BY_RECIPE}
+def shortest_length(method: MethodConfig) -> int:
+    """16 bits, or the next length that the method can write: symbols of 3 bits make 18."""
+    symbol_bits = method.layout(0).symbol_bits
+    return -(-16 // symbol_bits) * symbol_bits
+
+
+RECIPES: dict[str, Experiment] = {
+    name: recipe(name, bits=shortest_length(method)) for name, method in METHODS_BY_RECIPE.items()
+}

@@ -101,7 +101,7 @@ class LightningHash(L.LightningModule):
         if method.views > 1:
             labels, ids = torch.cat([labels] * method.views), torch.cat([ids] * method.views)
         output = method(torch.cat(views))
-        if output.values.shape[1:] != (method.bits,):
+        if output.values.shape[1:] != (method.layout.width,):
             raise ValueError(
                 f"{type(method).__name__} gave values {tuple(output.values.shape)}, but {method.bits} bits were asked "
                 "for; give its head as many outputs"

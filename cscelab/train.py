@@ -60,7 +60,7 @@ class ValidateAndKeepBest(Callback):
             raise NotFiniteLossError(f"codes became NaN or infinite in epoch {epoch}") from error
         precision = mean_average_precision(
             encoded.codes, encoded.labels, encoded.codes, encoded.labels,
-            bits=encoded.bits, query_ids=encoded.ids, database_ids=encoded.ids,
+            bits=encoded.layout.width, query_ids=encoded.ids, database_ids=encoded.ids,
         )  # fmt: skip
         images = Batches(validation).__getitems__(range(self.n_diagnosed)).images
         method.eval()

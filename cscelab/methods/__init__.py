@@ -15,6 +15,7 @@ from cscelab.methods.dhn import DHNConfig
 from cscelab.methods.dnnh import DNNHConfig
 from cscelab.methods.dpsh import DPSHConfig
 from cscelab.methods.dsh import DSHConfig
+from cscelab.methods.doh import DOHConfig
 from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.methods.greedyhash import GreedyHashConfig
 from cscelab.methods.hashnet import HashNetConfig
@@ -39,6 +40,7 @@ METHODS: dict[str, type[MethodConfig]] = {
         ADSHConfig,
         DCHConfig,
         GreedyHashConfig,
+        DOHConfig,
         CSQConfig,
         ExchNetConfig,
         OrthoHashConfig,

@@ -19,14 +19,19 @@ from cscelab.dsf import sign
 from cscelab.model.backbone import BackboneConfig
 from cscelab.model.network import HashNetwork, Head, NetworkConfig
 from cscelab.model.stages import PartFeatures
+from cscelab.model.views import ViewFeatures
+from cscelab.ordinal import CodeLayout
 
 
 class HashOutput(NamedTuple):
+    """K is the width of the method's `layout`: the code length, and more for one-hot symbols."""
+
     values: Tensor  # continuous code (B, K)
     codes: Tensor  # binary code, +-1 (B, K)
     threshold: Tensor | None = None  # t of Eq. 6 (B, 1), where the method has one
     features: Tensor | None = None  # f_e (B, d), what the hash layer sees
     parts: PartFeatures | None = None  # what it is made of, where the method finds parts
+    views: ViewFeatures | None = None  # likewise, where it has a local and a global view
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,13 @@ class MethodConfig:
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     image_size: int = 112  # side of the images in pixels; `run` sets it to the data's
+
+    def layout(self, bits: int) -> CodeLayout:
+        """How a code of so many bits is written: plain bits unless a method puts out symbols.
+
+        Raises ValueError where the method has no codes of this length.
+        """
+        return CodeLayout(bits)
 
     def build(self, n_classes: int, bits: int) -> HashMethod:
         raise NotImplementedError
@@ -83,6 +95,7 @@ class HashMethod(nn.Module):
     def __init__(self, config: MethodConfig, n_classes: int, bits: int):
         super().__init__()
         self.config, self.n_classes, self.bits = config, n_classes, bits
+        self.layout = config.layout(bits)
 
     def forward(self, images: Tensor) -> HashOutput:
         """images (B, 3, H, W), uint8 or [0, 1] -> HashOutput; plain sign unless a method overrides it."""

@@ -1,0 +1,163 @@
+"""Deep Ordinal Hashing (Jin et al., arXiv 1805.02459): codes of symbols, learned from the ranking of values.
+
+A RECONSTRUCTION: of the paper only the abstract is at hand, and there is no public code. The abstract says: ordinal
+representations by the ranking structure of feature space, a local view (fully convolutional network) with a spatial
+attention model, a global view (CNN), learned together "in an end-to-end ranking-to-hashing manner". All else is ours
+and an option below; no number of the paper is quoted anywhere here.
+
+Head: R groups of k values, h = W_l z_local + W_g z_global, symbol b^r = argmax(h^r), written one-hot (`cscelab.ordinal`);
+q bits are R = q / log2(k) symbols, k = 4 by default. Views and attention: `model.views`.
+Loss: ((1 / R) sum_r <b_i^r, softmax(beta h_j^r)> - s_ij)^2 over the ordered pairs of a batch, b_i detached (asymmetric),
+similar and other pairs weighted to the same sum; plus the cross-entropy of each view's class scores. beta rises from
+`beta_start` to `beta_end` over the epochs. Multi-label: s_ij = 1 where two images share a label, class scores by
+sigmoid and binary cross-entropy, the evidence of a place weighted by the sigmoids.
+
+Ours: values are centred in each group, since what is added to all of a group changes no symbol; features are
+normalised before the hash layer; an image's pair with itself is left out. head="sign" is the ablation: q values, tanh
+and sign, the same loss. It is k = 2 but for the parametrisation: softmax of (v, -v) at beta is the sigmoid of 2 beta v.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from cscelab.datasets.base import ImageSet
+from cscelab.dsf import sign
+from cscelab.losses import classification_loss
+from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
+from cscelab.model.views import TwoViewConfig, TwoViewNetwork
+from cscelab.ordinal import CodeLayout, agreement, centred, one_hot_codes, relaxed, sign_agreement, symbols_of
+from cscelab.pairs import class_balance, different_images, similarity
+
+HEADS = ("ordinal", "sign")
+
+
+@dataclass(frozen=True)
+class DOHConfig(MethodConfig):
+    """arity: k, values a group; head: "ordinal" or "sign" (tanh and sign, whatever the arity); views: "both", "local"
+    or "global"; attention: "spatial" or "none"; attention_scale: see `TwoViewConfig`; beta_start, beta_end: of the
+    softmax, in the first and the last epoch; pair_weight, class_weight: of the pair loss and of each view's
+    classification; balance: similar and other pairs weigh the same in sum; feature_norm: "batch" or "none"."""
+
+    name: ClassVar[str] = "doh"
+    title: ClassVar[str] = "DOH"
+    paper: ClassVar[str] = "Jin et al., arXiv 2018; reconstruction"
+
+    arity: int = 4
+    head: str = "ordinal"
+    views: str = "both"
+    attention: str = "spatial"
+    attention_scale: float = 1.0
+    beta_start: float = 1.0
+    beta_end: float = 10.0
+    pair_weight: float = 1.0
+    class_weight: float = 1.0
+    balance: bool = True
+    feature_norm: str = "batch"
+
+    def __post_init__(self) -> None:
+        if self.head not in HEADS:
+            raise ValueError(f"unknown head {self.head!r}; choose from {HEADS}")
+        for name in ("beta_start", "beta_end"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; give more than 0")
+        for name in ("pair_weight", "class_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; give 0 (no such term) or more")
+        CodeLayout(0, self.arity)  # refuses what is no power of two
+        self.network_config(2)  # and what the network would, before any data are drawn
+
+    def layout(self, bits: int) -> CodeLayout:
+        return CodeLayout(bits, self.arity if self.head == "ordinal" else None)
+
+    def network_config(self, n_classes: int) -> TwoViewConfig:
+        return TwoViewConfig(
+            self.backbone,
+            self.image_size,
+            structure="baseline",
+            feature_norm=self.feature_norm,
+            threshold_layer=False,
+            n_classes=n_classes,
+            views=self.views,
+            attention=self.attention,
+            attention_scale=self.attention_scale,
+        )
+
+    def build(self, n_classes: int, bits: int) -> DOH:
+        return DOH(self, n_classes, bits)
+
+
+class OrdinalLayer(nn.Linear):
+    """The hash layer: values (B, R k), centred in each group of k."""
+
+    def __init__(self, n_features: int, width: int, arity: int):
+        super().__init__(n_features, width)
+        self.arity = arity
+
+    def forward(self, features: Tensor) -> Tensor:
+        return centred(super().forward(features), self.arity)
+
+
+class DOH(HashMethod):
+    config: DOHConfig
+    network: TwoViewNetwork
+
+    def __init__(self, config: DOHConfig, n_classes: int, bits: int):
+        super().__init__(config, n_classes, bits)
+        arity = self.layout.arity
+        head = nn.Linear if arity is None else partial(OrdinalLayer, arity=arity)
+        self.network = TwoViewNetwork(config.network_config(n_classes), self.layout.width, head)
+        self.beta = config.beta_start
+
+    def start_training(self, train: ImageSet, generator: torch.Generator) -> None:
+        if self.network.local_view is not None:
+            self.network.local_view.multilabel.fill_(train.labels.ndim == 2)
+
+    def start_epoch(self, epoch: int, n_epochs: int) -> None:
+        done = epoch / max(1, n_epochs - 1)
+        self.beta = self.config.beta_start + (self.config.beta_end - self.config.beta_start) * done
+
+    def forward(self, images: Tensor) -> HashOutput:
+        output, views = self.network.both(self.network.backbone(images))
+        return HashOutput(output.values, self.binarised(output.values), None, output.features, views=views)
+
+    def binarised(self, values: Tensor) -> Tensor:
+        """Codes -1 / +1 of values: one-hot symbols, or signs."""
+        arity = self.layout.arity
+        return sign(values) if arity is None else one_hot_codes(symbols_of(values, arity), arity).to(values)
+
+    def agreements(self, values: Tensor) -> Tensor:
+        """Row i, column j: how far the code of image i agrees with the relaxed one of image j, (B, B), 0 to 1."""
+        codes, layout = self.binarised(values.detach()), self.layout
+        if layout.arity is None:
+            return sign_agreement(codes, (self.beta * values.to(torch.float32)).tanh())
+        return agreement(codes, relaxed(values, layout.arity, self.beta), layout.n_symbols)
+
+    def pair_loss(self, values: Tensor, labels: Tensor) -> Tensor:
+        """Weighted mean over the batch's pairs of (agreement - s_ij)^2."""
+        with torch.autocast(values.device.type, enabled=False):
+            found = self.agreements(values)
+        similar, counted = similarity(labels), different_images(len(labels), labels.device)
+        weights = class_balance(similar, counted) if self.config.balance else counted.to(found)
+        return (weights * (found - similar).square()).sum() / counted.sum().clamp_min(1)
+
+    def losses(
+        self,
+        output: HashOutput,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        views, weight = output.views, self.config.class_weight
+        assert views is not None
+        terms = {"pairs": self.config.pair_weight * self.pair_loss(output.values, labels)}
+        if views.local is not None:
+            terms["local_classes"] = weight * classification_loss(views.local.class_scores, labels, "bce")
+        if views.whole_scores is not None:
+            terms["global_classes"] = weight * classification_loss(views.whole_scores, labels, "bce")
+        return terms
