@@ -91,6 +91,7 @@ DOH_RECIPES: dict[str, MethodConfig] = {
     "doh/local-no-attention": replace(DOH, views="local", attention="none"),
     "doh/no-attention": replace(DOH, attention="none"),
     "doh/sign": replace(DOH, head="sign"),
+    "doh/balanced": replace(DOH, balance=True, pair_weight=4.0),
     "doh/2-ary": replace(DOH, arity=2),
     "doh/8-ary": replace(DOH, arity=8),
     "doh/16-ary": replace(DOH, arity=16),
@@ -102,6 +103,7 @@ DOH_ROWS = {
     "Both views without attention": "doh/no-attention",
     "Both views with attention (DOH)": "doh",
     "Both, tanh and sign": "doh/sign",
+    "Both, pairs weighted to balance": "doh/balanced",
 }
 ARITY_SWEEP = {2: "doh/2-ary", 4: "doh", 8: "doh/8-ary", 16: "doh/16-ary"}  # k -> recipe
 
