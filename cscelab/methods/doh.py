@@ -36,7 +36,7 @@ from cscelab.dsf import sign
 from cscelab.losses import classification_loss
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
 from cscelab.model.views import TwoViewConfig, TwoViewNetwork
-from cscelab.ordinal import CodeLayout, agreement, centred, one_hot_codes, relaxed, sign_agreement, symbols_of
+from cscelab.ordinal import CodeLayout, agreement, centred, grouped, one_hot_codes, relaxed, sign_agreement, symbols_of
 from cscelab.pairs import class_balance, different_images, similarity
 
 HEADS = ("ordinal", "sign")
@@ -166,3 +166,16 @@ class DOH(HashMethod):
         if views.whole_scores is not None:
             terms["global_classes"] = weight * classification_loss(views.whole_scores, labels, "bce")
         return terms
+
+    @torch.no_grad()
+    def diagnostics(self, images: Tensor) -> dict[str, float]:
+        """Size of values; how sure symbols are, the mean of the largest softmax(beta h); the places that attention
+        spreads over, exp of its entropy."""
+        output, arity = self(images), self.layout.arity
+        numbers = {"value_size": float(output.values.abs().mean())}
+        if arity is not None:
+            numbers["certainty"] = float(grouped(relaxed(output.values, arity, self.beta), arity).amax(dim=2).mean())
+        if output.views is not None and output.views.local is not None:
+            entropy = torch.special.entr(output.views.local.attention).sum(dim=(1, 2))
+            numbers["attended_places"] = float(entropy.exp().mean())
+        return numbers
