@@ -5,7 +5,7 @@ representations by the ranking structure of feature space, a local view (fully c
 attention model, a global view (CNN), learned together "in an end-to-end ranking-to-hashing manner". All else is ours
 and an option below; no number of the paper is quoted anywhere here.
 
-Head: R groups of k values, h = W_l z_local + W_g z_global, symbol b^r = argmax(h^r), written one-hot (`cscelab.ordinal`);
+Head: R groups of k values, h = W_l z_local + W_g z_global; symbol b^r = argmax(h^r), one-hot (`cscelab.ordinal`);
 q bits are R = q / log2(k) symbols, k = 4 by default. Views and attention: `model.views`.
 Loss: ((1 / R) sum_r <b_i^r, softmax(beta h_j^r)> - s_ij)^2, the mean over the ordered pairs of a batch, b_i detached
 (asymmetric), times `pair_weight`; plus the cross-entropy of each view's class scores. beta rises from `beta_start` to
