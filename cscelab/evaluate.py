@@ -17,7 +17,7 @@ import numpy as np
 
 from cscelab.retrieval import inputs, measures
 from cscelab.retrieval.cosine import ValuedSide, rank_by_cosine, valued_side
-from cscelab.retrieval.diagnostics import CodeStatistics, quantization_error
+from cscelab.retrieval.diagnostics import CodeStatistics, layout_of, quantization_error
 from cscelab.retrieval.inputs import Array
 from cscelab.retrieval.ranking import DENOMINATORS, FROM_HISTOGRAMS, TIES, Histograms, between
 from cscelab.retrieval.report import Report
@@ -42,6 +42,7 @@ def mean_average_precision(
     two items are relevant to each other when they share one. Items with the query's id are left out of its ranking.
     `empty="drop"` leaves out queries without any relevant item instead of counting 0 (HashNet's code drops more:
     also the queries whose top k holds no relevant item). sharded: the database is this rank's part of it.
+    One-hot codes of symbols need nothing more: twice the symbols that differ orders the database as their number does.
     Raises ValueError for input that does not fit together, when "drop" leaves no query, and for ties by index of a
     database that can be read only once.
     """
@@ -95,14 +96,16 @@ def evaluate(
     query_values: Array | None = None, database_values: Array | None = None,
     bits: int | None = None, query_ids: Array | None = None, database_ids: Array | None = None,
     precision_at: int | Sequence[int] = (1, 10, 100, 1000), radius: int | Sequence[int] = (0, 1, 2),
-    ties: str | Sequence[str] = TIES, sharded: bool = False,
+    ties: str | Sequence[str] = TIES, sharded: bool = False, arity: int | None = None,
 ) -> Report:  # fmt: skip
     """Every measure of codes against codes, from one pass over the distances; input as `mean_average_precision`.
 
     k: one depth or several, the first being the report's own; ties: the policies of mAP, of which "index" takes a
     second pass and is left out for a database that can be read only once; query_values (Q, D) and database_values
     (N, D), both or neither, are ranked by cosine for `continuous_map`; precision_at: the n of precision@n and recall@n,
-    for multi-hot labels also of ACG@n and NDCG@n; radius: Hamming radii in bits. Raises ValueError.
+    for multi-hot labels also of ACG@n and NDCG@n; radius: Hamming radii in bits, or in symbols with an arity.
+    arity: k where codes are symbols of k values written one-hot (`cscelab.ordinal`), K = R k bits, which is checked of
+    every code: all distances of the report then count symbols. Raises ValueError.
     """
     ks = list(dict.fromkeys(inputs.depth("k", one) for one in inputs.several(k)))
     if not ks:
@@ -114,12 +117,15 @@ def evaluate(
     given = query_codes, query_labels, database_codes, database_labels, bits, query_ids, database_ids, sharded
     queries, database = parts.attempt(lambda: two_sides(*given))
     values = parts.attempt(lambda: _values(queries, database, query_values, database_values, sharded))
+    layout = parts.attempt(lambda: layout_of(queries, arity))
     statistics = CodeStatistics(queries.bits)
     counts, earlier = _counts(queries, database, parts, queries.labels.ndim == 2, statistics)
     statistics.join(parts)
+    statistics.check_one_hot(layout)
     ordered = None
     if "index" in policies and all(parts.gather(database.again)):
         ordered = _ordered(queries, database, Places(counts, earlier, queries.bits), ks, depths, parts)
+    counts = counts.in_steps(layout.hamming_per_unit, layout.n_symbols)
     maps = list(measures.mean_average_precisions(counts, ks, policies, ordered))
     at_depths = list(measures.at_depths(counts, depths))
     shared = list(measures.graded_measures(counts, ks, depths, policies, ordered))
@@ -133,9 +139,10 @@ def evaluate(
         by_cosine = rank_by_cosine(*values, ks[:1])[ks[0]]
         name = measures.depth_name("mAP", ks[0]) + " by cosine"
         cosine = [measures.Measure(name, "index", d, by_cosine[d]) for d in DENOMINATORS]
-        error = quantization_error(values[1].values, database, queries)
+        if layout.arity is None:
+            error = quantization_error(values[1].values, database, queries)
     return Report(
-        k=ks[0], bits=queries.bits, n_query=len(queries), n_database=statistics.n_items,
+        k=ks[0], bits=layout.bits, arity=layout.arity, n_query=len(queries), n_database=statistics.n_items,
         n_empty=int((counts.n_relevant == 0).sum()),
         map_at={k: _by_convention(maps, measures.depth_name("mAP", k)) for k in ks},
         continuous_map={one.divided_by: one.value for one in cosine} or None,
@@ -146,7 +153,7 @@ def evaluate(
         pr_curve=measures.pr_curve(counts),
         map_per_class={c: one.value for c, one in classes.items()},
         average_precision=ap,
-        codes=statistics.report(counts, error),
+        codes=statistics.report(counts, error, layout),
         measures=(*maps, *cosine, *at_depths, *shared, *near, *classes.values()),
         queries=queries.digest,
         histograms=counts,

@@ -104,7 +104,7 @@ class Scores:
         first = max(7, *(len(depth(k)) + 2 for k in self.ks))
         line = f"{{:<{first}}}{{:<12}}{{:>10}}{{:>10}}{{:>10}}{{:>10}}   {{}}".format
         lines = [
-            f"mAP@k of {report.bits} bits, {report.n_query} queries against {report.n_database} items",
+            f"mAP@k of {report.layout}, {report.n_query} queries against {report.n_database} items",
             line("k", "divided by", "expected", "index", "worst", "best", orders).rstrip(),
         ]
         for k in self.ks:
@@ -169,8 +169,8 @@ class Scores:
 
 def score(
     query_codes: Array, query_labels: Array, database_codes: Array, database_labels: Array, *,
-    ks: Sequence[int | None] | int | None = None, bits: int | None = None, empty: Literal["zero", "drop"] = "zero",
-    query_ids: Array | None = None, database_ids: Array | None = None,
+    ks: Sequence[int | None] | int | None = None, bits: int | None = None, arity: int | None = None,
+    empty: Literal["zero", "drop"] = "zero", query_ids: Array | None = None, database_ids: Array | None = None,
     orders: int = ORDERS, seed: int = 0, order_pairs: int = ORDER_PAIRS,
 ) -> Scores:  # fmt: skip
     """mAP@k of codes (Q, K) against (N, K) under all ties and denominators; input as `cscelab.evaluate.evaluate`.
@@ -178,6 +178,8 @@ def score(
     Args:
         ks: one depth or several, None for the whole database, as is any depth beyond it; by default DEPTHS as far as
             the database reaches.
+        arity: k where codes are symbols of k values written one-hot: it changes no mAP, and is checked; radii and
+            distances of the report then count symbols.
         empty: queries without any relevant item count as 0, or are dropped.
         orders: random orders of the database, drawn from `seed`, to sort in; 0 leaves them out.
         order_pairs: pairs of query and item to compare for them; beyond, a random sample of the queries is measured.
@@ -200,7 +202,7 @@ def score(
     depths = tuple(dict.fromkeys(inputs.depth("k", k) for k in asked))
     report = evaluate(
         query_codes, query_labels, database_codes, database_labels,
-        k=depths, bits=bits, query_ids=query_ids, database_ids=database_ids,
+        k=depths, bits=bits, arity=arity, query_ids=query_ids, database_ids=database_ids,
     )  # fmt: skip
     if empty == "drop" and report.n_empty == report.n_query:
         raise ValueError('no query has a relevant item and empty="drop" leaves none to average; check the labels')

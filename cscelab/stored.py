@@ -67,7 +67,7 @@ class Run:
         except (BadZipFile, EOFError, ValueError) as error:
             raise ValueError(f"{path} cannot be read ({error}); delete its folder and run again") from error
         for name in arrays.keys() & {"query_codes", "database_codes", "network_codes"}:
-            arrays[name] = unpack(arrays[name], self.experiment.bits)
+            arrays[name] = unpack(arrays[name], self.experiment.layout.width)
         return arrays
 
     def database(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +126,7 @@ def measure(experiment: Experiment, query: Encoded, database: Encoded) -> dict[s
     unbinarised values by cosine: what binarising costs) and the whole Report."""
     report = evaluate(
         query.codes, query.labels, database.codes, database.labels,
-        k=experiment.map_at, bits=experiment.bits,
+        k=experiment.map_at, bits=experiment.layout.width, arity=experiment.layout.arity,
         query_values=query.values, database_values=database.values,
         query_ids=query.ids, database_ids=database.ids,
     )  # fmt: skip
@@ -146,7 +146,7 @@ def report(run: Run, k: int | None = None, database: str | None = None) -> Repor
     database_codes, database_values = run.database(database)
     return evaluate(
         codes["query_codes"], codes["query_labels"], database_codes, codes["database_labels"],
-        k=run.experiment.map_at if k is None else k,
+        k=run.experiment.map_at if k is None else k, arity=run.experiment.layout.arity,
         query_values=codes["query_values"], database_values=database_values,
         query_ids=codes["query_ids"], database_ids=codes["database_ids"],
     )  # fmt: skip

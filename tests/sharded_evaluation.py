@@ -20,8 +20,13 @@ def uneven(n_items: int, n_ranks: int) -> list[slice]:
     return [slice(first, last) for first, last in zip([0, *cuts[:-1]], cuts, strict=True)]
 
 
-# name -> (labels, with ids, in chunks)
-CASES = {"ids": ("class", False, False), "multi-hot": ("multi_hot", True, False), "chunks": ("class", True, True)}
+# name -> (labels, with ids, in chunks, arity)
+CASES = {
+    "ids": ("class", False, False, None),
+    "multi-hot": ("multi_hot", True, False, None),
+    "chunks": ("class", True, True, None),
+    "symbols": ("multi_hot", True, False, 4),
+}
 
 
 def numbers(report) -> dict:
@@ -43,8 +48,10 @@ def main() -> None:
     results = {}
     for cut in (with_an_empty_one, uneven):
         mine = cut(n_items, size)[rank]
-        codes, ids = data["database"][mine], data["database_ids"][mine]
-        for name, (kind, with_ids, in_chunks) in CASES.items():
+        ids = data["database_ids"][mine]
+        for name, (kind, with_ids, in_chunks, arity) in CASES.items():
+            of = "" if arity is None else "_one_hot"
+            codes = data[f"database{of}"][mine]
             labels = data[f"database_{kind}"][mine]
             arguments = {"query_ids": data["query_ids"]} if with_ids else {}
             if in_chunks:
@@ -52,8 +59,8 @@ def main() -> None:
             else:
                 database = codes, labels
                 arguments |= {"database_ids": ids} if with_ids else {}
-            queries = data["query"], data[f"query_{kind}"]
-            report = evaluate(*queries, *database, k=(20, None), sharded=True, **arguments)
+            queries = data[f"query{of}"], data[f"query_{kind}"]
+            report = evaluate(*queries, *database, k=(20, None), sharded=True, arity=arity, **arguments)
             results[f"{cut.__name__} {name}"] = numbers(report)
     mine = uneven(n_items, size)[rank]
     results["map"] = mean_average_precision(
@@ -69,6 +76,15 @@ def main() -> None:
             mean_average_precision(query, data["query_class"], database, data["database_class"][mine], sharded=True)
         except ValueError as error:
             errors.append(str(error))
+    one_hot = data["database_one_hot"][mine].copy()
+    if rank == size - 1:
+        one_hot[0, :4] = 1
+    try:
+        evaluate(
+            data["query_one_hot"], data["query_class"], one_hot, data["database_class"][mine], arity=4, sharded=True
+        )
+    except ValueError as error:
+        errors.append(str(error))
     gathered = [None] * size
     dist.all_gather_object(gathered, (results, errors))
     if rank == 0:

@@ -331,6 +331,19 @@ def test_the_command_scores_a_hand_worked_table_and_writes_its_files(tmp_path, c
     assert all((tmp_path / "out" / name).stat().st_size > 100 for name in written)
 
 
+def test_the_command_counts_the_radii_of_ordinal_codes_in_symbols(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    symbols = {"query_codes": rng.integers(0, 4, (30, 3)), "database_codes": rng.integers(0, 4, (200, 3))}
+    codes = {name: np.packbits(np.eye(4, dtype=bool)[each].reshape(-1, 12), axis=1) for name, each in symbols.items()}
+    np.savez(tmp_path / "results.npz", **random_codes() | codes)
+    command(str(tmp_path / "results.npz"), bits=12, arity=4, orders=0, out=tmp_path / "out")
+    assert "mAP@k of 6 bits (3 symbols of 4), 30 queries against 200 items\n" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "score.json").read_text())["report"]
+    nearest = (symbols["query_codes"][:, None] != symbols["database_codes"]).sum(axis=2).min(axis=1)
+    assert found["radius_nothing"] == {str(r): (nearest > r).sum() for r in range(3)}
+    assert found["unit"] == "symbols"
+
+
 def test_the_command_finds_out_first_whether_it_can_write(tmp_path, monkeypatch):
     np.savez(tmp_path / "results.npz", **random_codes())
     (tmp_path / "taken").write_text("a file")
@@ -358,6 +371,17 @@ def test_the_command_says_in_one_sentence_that_its_figure_cannot_be_written(tmp_
         ({"database_codes": np.full((200, 8), 0.3)}, {}, "take the signs of continuous values with --binarise"),
         ({}, {"k": (0,)}, "--k is 0; expected"),
         ({}, {"orders": -1}, "--orders is -1; expected"),
+        ({}, {"arity": 1}, "--arity is 1; expected"),
+        ({}, {"arity": 4}, "{path}:query_codes: query codes: row 0 has 3 bits of +1 in group 0, of 4 bits; expected"),
+        ({}, {"arity": 4}, "give one-hot codes of this --arity, or leave --arity out for codes of plain bits"),
+        ({}, {"arity": 16}, "--arity 16 came with codes of 8 bits"),
+        (
+            {"query_codes": np.arange(240).reshape(30, 8) % 4},
+            {"arity": 4},
+            "{path}:query_codes has the value 2 at row 0, column 2; expected query codes of -1 / +1 or 0 / 1: "
+            "write each symbol as --arity bits, one of them up",
+        ),
+        ({"query_codes": np.full((30, 8), 3, np.uint8)}, {"arity": 4}, "or 0 / 1: write each symbol as --arity bits"),
     ],
 )
 def test_the_command_names_files_and_its_own_options(tmp_path, change, options, said):

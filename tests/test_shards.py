@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sharded_evaluation import CASES, numbers
 
 from cscelab.evaluate import evaluate, mean_average_precision
+from cscelab.ordinal import one_hot_codes
 
 
 def retrieval(n_query=12, n_items=150, bits=20, n_classes=5):
@@ -23,6 +25,10 @@ def retrieval(n_query=12, n_items=150, bits=20, n_classes=5):
         "database_multi_hot": rng.random((n_items, n_classes)) < 0.4,
         "query_ids": rng.permutation(n_items)[:n_query],
         "database_ids": np.arange(n_items),
+        **{
+            f"{side}_one_hot": one_hot_codes(torch.from_numpy(rng.integers(0, 4, (n, 5))), 4).numpy()
+            for side, n in (("query", n_query), ("database", n_items))
+        },
     }
 
 
@@ -45,11 +51,12 @@ def test_shards_under_torchrun_give_the_numbers_of_one_process(tmp_path, n_ranks
     assert len(found["results"]) == n_ranks
 
     alone = {}
-    for name, (labels, ids, _) in CASES.items():
+    for name, (labels, ids, _, arity) in CASES.items():
+        of = "" if arity is None else "_one_hot"
         arguments = {"query_ids": data["query_ids"], "database_ids": data["database_ids"]} if ids else {}
         report = evaluate(
-            data["query"], data[f"query_{labels}"], data["database"], data[f"database_{labels}"], k=(20, None),
-            **arguments,
+            data[f"query{of}"], data[f"query_{labels}"], data[f"database{of}"], data[f"database_{labels}"],
+            k=(20, None), arity=arity, **arguments,
         )  # fmt: skip
         alone[name] = plain(numbers(report))
     for results in found["results"]:
@@ -60,10 +67,11 @@ def test_shards_under_torchrun_give_the_numbers_of_one_process(tmp_path, n_ranks
             data["query"], data["query_class"], data["database"], data["database_class"], k=9, ties="index"
         )
     # An error of one rank, and queries that differ, are an error of every rank: none is left waiting.
-    for rank, (bits, queries) in enumerate(found["errors"]):
+    for rank, (bits, queries, symbols) in enumerate(found["errors"]):
         assert "queries have 20 bits and the database 19" in bits
         assert (f"rank {n_ranks - 1} of {n_ranks}" in bits) == (rank < n_ranks - 1)
         assert "different queries" in queries
+        assert symbols.startswith("database codes: some have several bits of +1 in group 0")
 
 
 def test_a_sharded_call_outside_torchrun_says_what_to_do():

@@ -15,11 +15,18 @@ IN_PYTHON = {  # what messages say -> on the command line
     r" \(binarise=True\)": "",
     r"\bbits=(\d+)": r"--bits \1",
     r"\bbits=": "--bits",
+    r"\barity=(\d+)": r"--arity \1",
+    r"\bthe arity\b": "--arity",
+    r"\bthis arity\b": "this --arity",
     r"\bempty=\"(\w+)\"": r"--empty \1",
     r"raise order_pairs, or leave them out with orders=0": "leave them out with --orders 0",
     r"\b(query|database)_ids\b": r"--\1-ids",
-    r"^(k|bits|orders|seed) is ": r"--\1 is ",
+    r"^(k|bits|arity|orders|seed) is ": r"--\1 is ",
 }
+
+ONE_HOT = (
+    "write each symbol as --arity bits, one of them up (cscelab.ordinal.one_hot_codes), and give packed codes --bits"
+)
 
 
 def score(
@@ -32,6 +39,7 @@ def score(
     database_ids: OtherFileArg = None,
     k: Annotated[tuple[int | Literal["all"], ...], arg(metavar="all|K ...")] = (),
     bits: int | None = None,
+    arity: int | None = None,
     binarise: bool = False,
     empty: Literal["zero", "drop"] = "zero",
     orders: int = 10,
@@ -49,6 +57,8 @@ def score(
         database_ids: likewise.
         k: depths of mAP@k; by default all, 100, 1000 and 5000 as far as the database reaches.
         bits: code length, needed for packed uint8 codes.
+        arity: values a symbol, as 4, where codes are ordinal: written one-hot, so many bits a symbol and one of them
+            up. It changes no mAP; score.json then counts radii and distances in symbols.
         binarise: take the sign of continuous values.
         empty: count queries without any relevant item as 0, or drop them.
         orders: random orders of the database to sort in; 0 leaves them out.
@@ -65,17 +75,17 @@ def score(
     try:
         data = read_codes(query, database, query_labels, database_labels, query_ids, database_ids, bits, binarise)
     except ValueError as error:
-        raise ValueError(as_options(str(error))) from error
+        raise ValueError(as_options(str(error), arity)) from error
     for note in data.notes:
         print(note)
     try:
         scores = score_codes(
             data.query_codes, data.query_labels, data.database_codes, data.database_labels,
-            ks=[None if depth == "all" else depth for depth in k] or None, bits=data.bits, empty=empty,
+            ks=[None if depth == "all" else depth for depth in k] or None, bits=data.bits, arity=arity, empty=empty,
             query_ids=data.query_ids, database_ids=data.database_ids, orders=orders, seed=seed,
         )  # fmt: skip
     except ValueError as error:
-        raise ValueError(data.located(as_options(str(error)))) from error
+        raise ValueError(data.located(as_options(str(error), arity))) from error
     print(scores.table())
     if out:
         from cscelab.figures.conventions import conventions
@@ -90,8 +100,13 @@ def score(
             print(path)
 
 
-def as_options(message: str) -> str:
-    """A message to those who call from Python, in the words of the command line: bits=64 as --bits 64."""
+def as_options(message: str, arity: int | None = None) -> str:
+    """A message to those who call from Python, in the words of the command line: bits=64 as --bits 64.
+
+    arity: the one given; a file of the symbols themselves then is a likely mistake.
+    """
+    if arity is not None:
+        message = re.sub(r"(-1 / \+1 or 0 / 1): .*", rf"\1: {ONE_HOT}", message)
     for python, option in IN_PYTHON.items():
         message = re.sub(python, option, message)
     return message

@@ -82,7 +82,7 @@ def _in_words(scores: Scores, k: int | None) -> str:
 def _sizes(scores: Scores) -> str:
     report = scores.report
     queries = "1 query" if report.n_query == 1 else f"{report.n_query:,} queries"
-    return f"{report.bits} bits, {queries}, database of {report.n_database:,}"
+    return f"{report.layout}, {queries}, database of {report.n_database:,}"
 
 
 def _column(axes: Axes, x: float, scores: Scores, k: int | None, denominator: str) -> None:

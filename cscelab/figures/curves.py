@@ -58,15 +58,26 @@ def training_curves(runs: Mapping[str, Run]) -> Figure:
     return mark_smoke(figure, runs.values())
 
 
+def radius_units(runs: Mapping[str, Run]) -> str:
+    """What radii count, behind a semicolon, where there are ordinal codes among those of the runs; else ""."""
+    ordinal = [name for name, run in runs.items() if run.experiment.layout.arity is not None]
+    if not ordinal:
+        return ""
+    return "; radii in symbols" if len(ordinal) == len(runs) else f"; radii in bits, of {', '.join(ordinal)} in symbols"
+
+
 @styled()
 def precision_recall(runs: Mapping[str, Run]) -> Figure:
     """Mean precision against mean recall within each Hamming radius 0, 1, ..., K; radius 2 is ringed and written out.
 
-    A query with nothing within the radius counts as precision 0, which is why curves of sparse codes begin low.
+    A query with nothing within the radius counts as precision 0, which is why curves of sparse codes begin low. Of
+    ordinal codes a radius is a number of symbols, and the curve ends at R.
     """
+    units = radius_units(runs)
     figure = new_figure(8, 5.2, layout="constrained")
     axes = figure.subplots()
-    said = [f"Precision against recall within each Hamming radius; at radius {RADIUS}"]
+    data = describe_data(next(iter(runs.values())))
+    said = [f"Precision against recall within each Hamming radius{units}; at radius {RADIUS}"]
     for (name, run), look in zip(runs.items(), looks(), strict=False):
         curve = run.metrics["report"]["pr_curve"]
         axes.plot(curve["recall"], curve["precision"], label=name, **{**look, "ms": 4})
@@ -76,7 +87,7 @@ def precision_recall(runs: Mapping[str, Run]) -> Figure:
             said.append(f"{name}: recall {point[0]:.3f}, precision {point[1]:.3f}")
     axes.set(
         title=f"Precision and recall within each Hamming radius (ring: radius {RADIUS})",
-        xlabel=f"recall: share of the relevant images within the radius\n{describe_data(next(iter(runs.values())))}",
+        xlabel=f"recall: share of the relevant images within the radius\n{data}{units}",
         ylabel="precision (0 where nothing is within the radius)",
         xlim=(-0.02, 1.02),
         ylim=(-0.02, 1.04),

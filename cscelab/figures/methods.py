@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from cscelab.evaluate import evaluate
 from cscelab.experiment import Run
 from cscelab.figures.alt import sentences
-from cscelab.figures.curves import RADIUS
+from cscelab.figures.curves import RADIUS, radius_units
 from cscelab.figures.provenance import describe_data, mark_smoke
 from cscelab.figures.style import BLACK, BLUE, GREY, new_figure, styled, tint
 from cscelab.retrieval import ranking
@@ -29,7 +29,7 @@ def precision_recall_panels(runs: Mapping[str, Run]) -> Figure:
 
     The other methods are grey behind it, radius 2 is ringed, and the dotted line is the share of relevant images in the
     database, which is the precision within the largest radius. A query with nothing within the radius counts as
-    precision 0, which is why curves of sparse codes begin low.
+    precision 0, which is why curves of sparse codes begin low; of ordinal codes a radius is a number of symbols.
     """
     curves = {name: run.metrics["report"]["pr_curve"] for name, run in runs.items()}
     lines = {name: (np.array(curve["recall"]), np.array(curve["precision"])) for name, curve in curves.items()}
@@ -45,7 +45,7 @@ def precision_recall_panels(runs: Mapping[str, Run]) -> Figure:
         figure,
         runs,
         f"Precision and recall within each Hamming radius (ring: radius {RADIUS}; dotted: share of relevant images)",
-        "recall: share of the relevant images within the radius",
+        f"recall: share of the relevant images within the radius{radius_units(runs)}",
         "precision (0 where nothing is within the radius)",
         f"mAP, recall and precision at radius {RADIUS}: {'; '.join(said)}",
     )

@@ -38,7 +38,8 @@ MOST_NAMES = 14  # blocks whose distance is written above them
 class Ranking:
     """The ranking of one query.
 
-    counts: of this query alone, (1, K+1); at: k -> ties -> denominator -> AP@k; title, image: what it is of.
+    counts: of this query alone, (1, K+1); at: k -> ties -> denominator -> AP@k; title, image: what it is of; unit: of
+    the distances, bits or symbols.
     """
 
     counts: Histograms
@@ -46,6 +47,7 @@ class Ranking:
     title: str = ""
     image: np.ndarray | None = None
     smoke: bool = False
+    unit: str = "bits"
 
     @cached_property
     def items(self) -> np.ndarray:
@@ -81,11 +83,11 @@ def depth_steps(n_items: int) -> tuple[int, ...]:
 def rank_query(
     query_codes: np.ndarray, query_labels: np.ndarray, database_codes: np.ndarray, database_labels: np.ndarray,
     row: int = 0, query_ids: np.ndarray | None = None, database_ids: np.ndarray | None = None,
-    title: str = "", image: np.ndarray | None = None, smoke: bool = False,
+    title: str = "", image: np.ndarray | None = None, smoke: bool = False, arity: int | None = None,
 ) -> Ranking:  # fmt: skip
     """AP of one query at every depth of `depth_steps` and under every convention, by `evaluate`.
 
-    Codes, labels and ids as `evaluate` takes them. Raises ValueError for a row that is not there.
+    Codes, labels, ids and arity as `evaluate` takes them. Raises ValueError for a row that is not there.
     """
     if not 0 <= row < len(query_codes):
         raise ValueError(f"row {row} of the queries was asked for; there are rows 0 to {len(query_codes) - 1}")
@@ -93,9 +95,10 @@ def rank_query(
     report = evaluate(
         query_codes[one], query_labels[one], database_codes, database_labels, k=depth_steps(len(database_codes)),
         query_ids=None if query_ids is None else query_ids[one], database_ids=database_ids,
+        arity=arity,
     )  # fmt: skip
     at = {k: by_ties for k, by_ties in report.map_at.items() if k is not None}
-    return Ranking(report.histograms, at, title or f"query {row}", image, smoke)
+    return Ranking(report.histograms, at, title or f"query {row}", image, smoke, report.unit)
 
 
 @styled()
@@ -162,7 +165,7 @@ def _histogram(axes: Axes, ranking: Ranking, k: int) -> None:
     top = items.max()
     axes.plot(ranking.block_of(k), 1.12 * top, marker="v", ms=9, color=BLACK, ls="", gid="k")
     axes.set(xlim=(-0.7, len(ranking.items) - 0.3), ylim=(0, 1.22 * top))
-    axes.set(xlabel="Hamming distance (bits)", ylabel="images")
+    axes.set(xlabel=f"Hamming distance ({ranking.unit})", ylabel="images")
     axes.set_title("Distances (▼ where k falls)")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -1,4 +1,7 @@
-"""What the codes look like: balance and correlation of bits, distinct codes, collisions, distances, quantisation."""
+"""What the codes look like: balance and correlation of bits, distinct codes, collisions, distances, quantisation.
+
+And whether they are what they were said to be: one-hot symbols, of all items, from the same counts.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from cscelab.ordinal import CodeLayout
+from cscelab.retrieval import inputs
 from cscelab.retrieval.bitplanes import counted_rows, popcount
 from cscelab.retrieval.counting import Tiles
 from cscelab.retrieval.ranking import Histograms, ratio
@@ -15,6 +20,7 @@ from cscelab.retrieval.sides import Database, Queries
 from cscelab.retrieval.threads import over_threads
 
 _MOST_DISTINCT_BYTES = 2**23  # of distinct codes that are remembered
+_ONE_HOT = "expected exactly one: give one-hot codes of this arity, or leave the arity out for codes of plain bits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +34,11 @@ class CodeReport:
     within_histogram, between_histogram: pairs at each distance 0..K that share a label, that share none, (K+1,);
     within_distance, between_distance: their means in bits, None without pairs; quantization_error: mean squared
     difference between a value and its bit of -1 or +1 over the database, None where no values of K columns were given.
+
+    Of codes with an arity k, R one-hot symbols, K = R k: bit_balance at r k + c is the share of the database whose
+    symbol r is c, 1/k where all are used alike; mean_correlation runs over bits of different groups, since those of one
+    group exclude each other; distances are 0..R symbols; quantization_error is None, since values are scores that only
+    choose a symbol and never come near -1 or +1.
     """
 
     bit_balance: np.ndarray
@@ -91,24 +102,51 @@ class CodeStatistics:
                 self._waiting.append(theirs)
         self.settle()
 
-    def report(self, counts: Histograms, quantization_error: float | None) -> CodeReport:
-        self.settle()
+    def of_bits(self) -> tuple[np.ndarray, np.ndarray]:
+        """(`ones` (K,), `differing` (K, K)) in the order of the code's bits."""
         # Row 8 b + 7 - j of the planes is bit 8 b + j of the code: packed bytes hold the first bit highest.
         bit = np.arange(self.bits)
         rows = bit // 8 * 8 + 7 - bit % 8
-        balance = self.ones[rows] / self.n_items
+        return self.ones[rows], (self.differing + self.differing.T)[np.ix_(rows, rows)]
+
+    def check_one_hot(self, layout: CodeLayout) -> None:
+        """Raises ValueError unless every code of the database has exactly one +1 in each group of the layout's arity.
+
+        No item has two where no two bits of a group are ever set together, and then none has none where a group's set
+        bits are as many as the items.
+        """
+        if layout.arity is None:
+            return
+        ones, differing = self.of_bits()
+        together = (ones[:, None] + ones - differing) // 2  # items that have both bits
+        groups = (layout.n_symbols, layout.arity)
+        n_set = ones.reshape(groups).sum(axis=1)  # (K,) -> (R,)
+        n_together = np.einsum("rirj->r", together.reshape(*groups, *groups))  # of bits of one group, (R,)
+        several = n_together > n_set  # more than every bit with itself
+        wrong = np.flatnonzero(several | (n_set != self.n_items))
+        if len(wrong):
+            found = "several bits" if several[wrong[0]] else "no bit"
+            raise ValueError(
+                f"database codes: some have {found} of +1 in group {wrong[0]}, of {layout.arity} bits; {_ONE_HOT}"
+            )
+
+    def report(self, counts: Histograms, quantization_error: float | None, layout: CodeLayout) -> CodeReport:
+        """counts: in the layout's units of distance."""
+        self.settle()
+        ones, differing = self.of_bits()
+        balance = ones / self.n_items
         mean = 2 * balance - 1  # of bits written as -1 and +1
-        differing = self.differing + self.differing.T
-        covariance = 1 - 2 * differing[np.ix_(rows, rows)] / self.n_items - np.outer(mean, mean)
+        covariance = 1 - 2 * differing / self.n_items - np.outer(mean, mean)
         spread = np.sqrt(np.maximum(1 - mean**2, 0))
         correlation = np.clip(ratio(covariance, np.outer(spread, spread)), -1, 1)
-        off_diagonal = ~np.eye(self.bits, dtype=bool)
+        group = np.arange(self.bits) // (layout.arity or 1)
+        apart = group[:, None] != group
         other = counts.items - counts.relevant
         within, between = counts.relevant.sum(axis=0), other.sum(axis=0)
         return CodeReport(
             bit_balance=balance,
             bit_correlation=correlation,
-            mean_correlation=float(np.abs(correlation[off_diagonal]).mean()) if self.bits > 1 else 0.0,
+            mean_correlation=float(np.abs(correlation[apart]).mean()) if apart.any() else 0.0,
             distinct_codes=0 if self.distinct is None else len(self.distinct),
             distinct_counted=self.counted,
             collisions=int(other[:, 0].sum()),
@@ -119,6 +157,22 @@ class CodeStatistics:
             between_distance=_mean_distance(between),
             quantization_error=quantization_error,
         )
+
+
+def layout_of(queries: Queries, arity: int | None) -> CodeLayout:
+    """How the queries' codes are written. Raises ValueError where they are not one-hot symbols of the arity given."""
+    layout = inputs.code_layout(queries.bits, arity)
+    if layout.arity is None:
+        return layout
+    bits = np.unpackbits(queries.packed, axis=1, count=queries.bits)
+    n_set = bits.reshape(len(bits), layout.n_symbols, layout.arity).sum(axis=2)
+    if (n_set != 1).any():
+        row, group = np.argwhere(n_set != 1)[0]
+        raise ValueError(
+            f"query codes: row {row} has {n_set[row, group]} bits of +1 in group {group}, of {layout.arity} bits; "
+            f"{_ONE_HOT}"
+        )
+    return layout
 
 
 def quantization_error(values: np.ndarray, database: Database, queries: Queries) -> float | None:

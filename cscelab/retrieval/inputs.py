@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from cscelab.codes import BITS_PER_BYTE, as_signs, pack, unpack
+from cscelab.ordinal import CodeLayout
 
 Array = np.ndarray | torch.Tensor
 
@@ -74,6 +75,20 @@ def code_bits(side: str, codes: Any, bits: int | None) -> tuple[int, bool]:
     if bits is not None and not packed and shape[1] != bits:
         raise ValueError(f"{side} codes have {shape[1]} columns, but bits={bits}; give codes of {bits} bits")
     return (bits if packed and bits is not None else shape[1]), packed
+
+
+def code_layout(width: int, arity: Any) -> CodeLayout:
+    """How codes of `width` stored bits are written: as signs, or with an arity as one-hot symbols."""
+    if arity is None:
+        return CodeLayout(width)
+    arity = whole_number("arity", arity, least=2)
+    layout = CodeLayout(width // arity * (arity.bit_length() - 1), arity)
+    if layout.width != width:
+        raise ValueError(
+            f"arity={arity} came with codes of {width} bits, which are no whole number of symbols; give one-hot codes, "
+            f"{arity} bits a symbol, or leave the arity out for codes of plain bits"
+        )
+    return layout
 
 
 def packed_codes(side: str, codes: Array, bits: int, packed: bool, zeros: set[int] | None = None) -> np.ndarray:

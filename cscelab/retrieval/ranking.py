@@ -50,6 +50,13 @@ class Histograms:
     def __len__(self) -> int:
         return len(self.items)
 
+    def in_steps(self, step: int, longest: int) -> Histograms:
+        """Distances 0, step, ..., longest * step counted as 0, 1, ..., longest; no item may lie at any other."""
+        if step == 1:
+            return self
+        parts = (self.items, self.relevant, *(() if self.graded is None else (self.graded,)))
+        return Histograms(*(np.ascontiguousarray(part[..., : longest * step + 1 : step]) for part in parts))
+
     @property
     def n_relevant(self) -> np.ndarray:
         """Relevant items in the whole database (N), (Q,)."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cscelab.ordinal import CodeLayout
 from cscelab.retrieval import bootstrap
 from cscelab.retrieval.diagnostics import CodeReport
 from cscelab.retrieval.measures import Measure, PRCurve
@@ -32,6 +33,10 @@ CONVENTIONS = {
 class Report:
     """Every measure of one retrieval run; means run over all queries, the `n_empty` without a relevant item as 0.
 
+    bits: q, what a code tells; arity: k where codes are R = q / log2(k) one-hot symbols, None where they are plain
+    bits. Distances are in `unit`s: radii, the curve by radius, histograms (Q, R+1) and what `codes` says. mAP and all
+    that goes by rank is the same by either.
+
     map_at: k -> ties -> denominator -> mAP@k, map the one of the first k asked for; continuous_map: denominator ->
     mAP@k of the unbinarised values by cosine (the difference is what binarising costs) or None; precision_at,
     recall_at: n -> expected under ties, for the n that every ranking reaches; graded: ties -> name -> value, as
@@ -44,6 +49,7 @@ class Report:
 
     k: int | None
     bits: int
+    arity: int | None
     n_query: int
     n_database: int
     n_empty: int
@@ -62,6 +68,16 @@ class Report:
     measures: tuple[Measure, ...]
     queries: str
     histograms: Histograms
+
+    @property
+    def layout(self) -> CodeLayout:
+        """How the codes are written."""
+        return CodeLayout(self.bits, self.arity)
+
+    @property
+    def unit(self) -> str:
+        """What distances are counted in: "bits" or "symbols"."""
+        return self.layout.unit
 
     @property
     def map(self) -> dict[str, dict[str, float]]:
@@ -84,6 +100,9 @@ class Report:
         self, other: Report, name: str, ties: str | None = None, divided_by: str | None = None
     ) -> bootstrap.Interval:
         """This run minus another on the same queries in the same order, with its paired interval.
+
+        Measures within a radius are compared at the same number, though a radius in symbols reaches elsewhere than one
+        in bits.
 
         Raises ValueError for a report on other queries and for a measure that one of them does not have.
         """
@@ -118,21 +137,26 @@ class Report:
         within, between = ("-" if d is None else f"{d:.2f}" for d in (codes.within_distance, codes.between_distance))
         distinct = f"{'' if codes.distinct_counted else 'at least '}{codes.distinct_codes}"
         error = codes.quantization_error
+        share = f"{codes.bit_balance.min():.2f} to {codes.bit_balance.max():.2f} of the database"
+        balance, bits = f"A bit is +1 in {share}", "two bits"
+        if self.arity is not None:
+            balance = f"A symbol of a group stands in {share}, {1 / self.arity:.2f} if all are used alike"
+            bits = "bits of two groups"
         return "\n".join([
-            f"{self.bits} bits, {self.n_query} queries against {self.n_database} items",
+            f"{self.layout}, {self.n_query} queries against {self.n_database} items",
             line("measure", "ties", "divided by", "value", "low", "high"),
             *(
                 line(r["measure"], r["ties"], r["divided_by"], *(f"{r[name]:.4f}" for name in ("value", "low", "high")))
                 for r in self.rows()
             ),
             *(text for name, text in CONVENTIONS.items() if name != "graded" or self.graded),
+            *([] if self.arity is None else ["Radii and distances count the symbols that differ."]),
             f"{self.n_empty} queries have no relevant item and count as 0.",
             *(f"{n} queries retrieve nothing within {r} (precision 0)." for r, n in self.radius_nothing.items()),
             f"Codes: {distinct} distinct in the database; {codes.collisions} pairs of query and item"
             f" collide across classes, {codes.colliding_queries} queries in them.",
-            f"A bit is +1 in {codes.bit_balance.min():.2f} to {codes.bit_balance.max():.2f} of the database; "
-            f"mean absolute correlation of two bits {codes.mean_correlation:.2f}.",
-            f"Mean distance within classes {within} bits, between classes {between} bits.",
+            f"{balance}; mean absolute correlation of {bits} {codes.mean_correlation:.2f}.",
+            f"Mean distance within classes {within} {self.unit}, between classes {between} {self.unit}.",
             *([] if error is None else [f"Mean squared difference of values and codes {error:.3f}."]),
         ])  # fmt: skip
 
@@ -146,7 +170,7 @@ class Report:
             if name not in ("measures", "histograms", "codes", "intervals")
         }
         codes = {name: value for name, value in vars(self.codes).items() if name != "bit_correlation"}
-        return _plain(kept | {"map": self.map, "codes": codes, "rows": self.rows()})
+        return _plain(kept | {"unit": self.unit, "map": self.map, "codes": codes, "rows": self.rows()})
 
     def to_frame(self) -> Any:
         """`rows()` as a pandas DataFrame; pandas is imported here only."""
