@@ -49,7 +49,7 @@ class CodeData:
     def located(self, message: str) -> str:
         """A message about these codes, labels or ids behind the files that it is about, where it is about any."""
         about = [place for name, place in self.sources.items() if name in message]
-        for word, kind in ((r"\d bits", "codes"), ("labels", "labels"), ("ids", "ids")):
+        for word, kind in ((r"\d+ bits", "codes"), ("labels", "labels"), ("ids", "ids")):
             if not about and re.search(rf"\b{word}\b", message):
                 about = [place for name, place in self.sources.items() if name.endswith(kind)]
         return ", ".join(dict.fromkeys(about)) + ": " + message if about else message

@@ -23,7 +23,8 @@ class RankExplorer(VBox):
     """Controls for the query and for k above `rank_figure`.
 
     collection: the shipped encoder's by default; or codes of one's own by name, `mean_average_precision`'s arguments:
-    `RankExplorer(query_codes=..., query_labels=..., database_codes=..., database_labels=...)`; smoke: a test's codes.
+    `RankExplorer(query_codes=..., query_labels=..., database_codes=..., database_labels=...)`; smoke: a test's codes;
+    arity: of codes of symbols, written one-hot.
     row, k: of the query and the depth to begin with; where AP is not measured at k, it begins at the next depth.
     """
 
@@ -33,6 +34,7 @@ class RankExplorer(VBox):
         database_codes: np.ndarray | None = None, database_labels: np.ndarray | None = None,
         query_ids: np.ndarray | None = None, database_ids: np.ndarray | None = None,
         class_names: Sequence[str] | None = None, row: int = 0, k: int = START, smoke: bool = False,
+        arity: int | None = None,
     ) -> None:  # fmt: skip
         given = (query_codes, query_labels, database_codes, database_labels, query_ids, database_ids)
         own = {name: codes for name, codes in zip(SIDES, given, strict=True) if codes is not None}
@@ -45,7 +47,8 @@ class RankExplorer(VBox):
         if self.collection is not None:
             own = {name: self.collection.codes[name] for name in SIDES}
             class_names, smoke = self.collection.class_names, self.collection.smoke
-        self.codes, self.smoke = own, smoke
+            arity = self.collection.layout.arity
+        self.codes, self.arity, self.smoke = own, arity, smoke
         self.picker = QueryPicker(own["query_labels"], class_names, row, lambda: self.average_precision)
         depths = depth_steps(len(own["database_codes"]))
         start = next(depth for depth in depths if depth >= min(k, depths[-1]))
@@ -66,7 +69,7 @@ class RankExplorer(VBox):
         """AP@all of every query, (Q,), expected over ties: the lowest are the hardest."""
         if self.collection is not None:
             return self.collection.average_precision
-        return evaluate(**self.codes, ties="expected").average_precision  # type: ignore[arg-type]
+        return evaluate(**self.codes, ties="expected", arity=self.arity).average_precision  # type: ignore[arg-type]
 
     def figure(self) -> Figure:
         """The picture of the present state, by a plain call of the tested function."""
@@ -81,7 +84,9 @@ class RankExplorer(VBox):
             if self.collection is not None:
                 query = self.collection.query(row)
                 title, image = query.title, query.image
-            self.ranking = rank_query(**self.codes, row=row, title=title, image=image, smoke=self.smoke)
+            self.ranking = rank_query(
+                **self.codes, row=row, title=title, image=image, smoke=self.smoke, arity=self.arity
+            )
 
         if attempt(self.output, count):
             self._draw()
