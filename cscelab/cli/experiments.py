@@ -33,14 +33,16 @@ def figures(
     compares at 32 bits with one seed, in half an hour on two cores; `cscelab figures table1 --profile standard` at
     every code length with three seeds, in a night. What was interrupted goes on where the same command finds it.
     `cscelab figures exchnet` trains ExchNet, its ablations, ADSH and HashNet on 40 species, about half an hour more.
+    `cscelab figures doh` trains DOH, its ablations and group sizes, CSQ and CSCE-Net.
     `cscelab figures cost` and `search-cost` measure what training and searching cost, best while nothing else runs.
 
     Args:
-        only: figures to draw, as fig5 table2; by default all but table1, cost, study, exchnet and search-cost.
+        only: figures to draw, as fig5 table2; by default all but table1, cost, study, exchnet, doh and
+            search-cost.
         profile: which experiments.
         out: folder for PNG, SVG and CSV; figures/ for quick, figures/PROFILE otherwise.
         jobs: trainings at a time; by default as many as there are cores.
-        seeds: of the tables and of ExchNet's comparison, in place of the profile's.
+        seeds: of the tables and of ExchNet's and DOH's comparisons, in place of the profile's.
         listing: name the figures and stop.
     """
     from cscelab.figures import build

@@ -12,16 +12,19 @@ import torch
 from cscelab.cost import measure_costs
 from cscelab.datasets.aviary import Aviary
 from cscelab.experiment import Experiment
-from cscelab.figures import cams, comparison, costs, curves, diagrams, exchnet_group, galleries, methods, sheets, tables
+from cscelab.figures import cams, comparison, costs, curves, diagrams, galleries, methods, sheets, tables
 from cscelab.figures.context import (
     Context,
     Drawn,
     benchmarks_at_hand,
     compared_recipes,
     finegrained_at_hand,
+    middle_length,
     recipe_of,
     seeded,
 )
+from cscelab.figures.doh_group import doh_needed, draw_doh
+from cscelab.figures.exchnet_group import draw_exchnet, draw_search_cost, exchnet_needed, search_cost_needed
 from cscelab.figures.study import study_table
 from cscelab.figures.style import save
 from cscelab.jobs import run_all
@@ -82,7 +85,7 @@ def _fig6(context: Context) -> Drawn:
 
 def _table1(context: Context) -> Drawn:
     profile, drawn = context.profile, Drawn()
-    middle, several = _middle(context), len(profile.compared) > 1
+    middle, several = middle_length(context.profile), len(profile.compared) > 1
     for on, benchmark in benchmarks_at_hand(profile).items():
         rows = context.compared(on)
         frame = comparison.method_table(rows, benchmark.published, on != SINGLE)
@@ -101,13 +104,8 @@ def _table1(context: Context) -> Drawn:
     return drawn | _cost(context)
 
 
-def _middle(context: Context) -> int:
-    """The code length of Table 1's curves and of the cost."""
-    return context.profile.compared[len(context.profile.compared) // 2]
-
-
 def _cost(context: Context) -> Drawn:
-    profile, bits = context.profile, _middle(context)
+    profile, bits = context.profile, middle_length(context.profile)
     on = next(iter(benchmarks_at_hand(profile)))
     experiments = [recipe(name, context.profile_name, bits, profile.seeds[0], on) for name in compared_recipes(profile)]
     # The paper's alternation has batches of its own: steps are compared on the same.
@@ -201,14 +199,19 @@ FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
     "study": ("what trains AIE: its scale, a norm, the mixer's start; three seeds (drawn only when named)", _study),
     "exchnet": (
         "ExchNet's parts, exchange and learned codes beside ADSH and HashNet (drawn only when named)",
-        exchnet_group.draw_exchnet,
+        draw_exchnet,
+    ),
+    "doh": (
+        "Deep Ordinal Hashing, a reconstruction: views, attention, head and arity, beside CSQ (drawn only when named)",
+        draw_doh,
     ),
     "search-cost": (
         "precision, speed and bytes of ways to search, measured anew: on a quiet machine (drawn only when named)",
-        exchnet_group.draw_search_cost,
+        draw_search_cost,
     ),
 }
-WHEN_NAMED = ("table1", "cost", "study", "exchnet", "search-cost")
+WHEN_NAMED = ("table1", "cost", "study", "exchnet", "doh", "search-cost")
+GROUPS = {"exchnet": exchnet_needed, "doh": doh_needed, "search-cost": search_cost_needed}
 WITHOUT_CSCE = (*WHEN_NAMED, "table2", "table3")  # all others show CSCE-Net at the first gallery length
 BY_DEFAULT = tuple(name for name in FIGURES if name not in WHEN_NAMED)
 TITLES = {name: title for name, (title, _) in FIGURES.items()}
@@ -236,10 +239,9 @@ def needed(names: Iterable[str], profile_name: str, seeds: int | None = None) ->
             for bits in profile.compared
             for seed in profile.seeds
         ]
-    if "exchnet" in names:
-        experiments += exchnet_group.exchnet_needed(profile, profile_name)
-    if "search-cost" in names:
-        experiments += exchnet_group.search_cost_needed(profile, profile_name)
+    for name, needed_by in GROUPS.items():
+        if name in names:
+            experiments += needed_by(profile, profile_name)
     if "study" in names:
         experiments += [one for row in study(profile_name).values() for one in row]
     rows = {

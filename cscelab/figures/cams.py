@@ -46,51 +46,64 @@ def cam_figure(
     note below says what the other images' maps have there.
     """
     given = methods if isinstance(methods, Mapping) else {_name(methods): methods}
+    maps = {name: code_cams(_method(one), as_tensor(images), layer, extractor).numpy() for name, one in given.items()}
+    what = f"{extractor} of the codes"
+    figure = map_rows(
+        maps, images, masks, names,
+        heading=f"Where the bits come from: {what}, {layer}",
+        key="activation, each map's own scale",
+        said=f"{what} at {layer}",
+        note="" if masks is None else _note(maps, masks),
+    )  # fmt: skip
+    return mark_smoke(figure, [method for method in given.values() if isinstance(method, Run)])
+
+
+def map_rows(
+    maps: Mapping[str, np.ndarray], images: np.ndarray, masks: np.ndarray | None, names: Sequence[str] | None, *,
+    heading: str, key: str, said: str, note: str,
+) -> Figure:  # fmt: skip
+    """Images on top, below them a row for each name of maps (N, H, W) in [0, 1], laid over the images.
+
+    masks: drawn and measured as in `cam_figure`; key: of the colour bar; said: begins the alt text; note: below.
+    """
     n, columns = len(images), range(len(images))
     side = min(LARGEST, (WIDTH - 2 * MARGIN - LABELS - BAR) / n - GAP)
     text = LINE * SIZE * POINT
     step = side + (text + 0.12 if masks is not None else GAP)
     lines = [wrap(name, side, SIZE, bold=True) for name in names or [""] * n]
     head, foot = 0.5, max(len(line) for line in lines) * text + 0.1
-    maps = {name: code_cams(_method(one), as_tensor(images), layer, extractor).numpy() for name, one in given.items()}
-    note = "" if masks is None else _note(maps, masks)
     width = 2 * MARGIN + LABELS + n * (side + GAP) + BAR
     top = head + side + GAP
-    height = (
-        top
-        + len(given) * step
-        + foot
-        + (paragraph_height(width - 2 * MARGIN, note, SIZE) + 0.1 if masks is not None else 0.1)
-    )
-    sheet = Mosaic(width, height)
-    sheet.text(MARGIN, 0.12, f"Where the bits come from: {extractor} of the codes, {layer}", 12, weight="bold")
+    bottom = top + len(maps) * step
+    noted = paragraph_height(width - 2 * MARGIN, note, SIZE) if note else 0.0
+    sheet = Mosaic(width, bottom + foot + noted + 0.1)
+    sheet.text(MARGIN, 0.12, heading, 12, weight="bold")
     lefts = [MARGIN + LABELS + i * (side + GAP) for i in columns]
     sheet.text(MARGIN, head + side / 2, "image", SIZE + 1, va="center", weight="bold")
     for i in columns:
         sheet.picture(lefts[i], head, side, images[i], outline=None if masks is None else masks[i])
     measured = {}
-    for row, (name, cams) in enumerate(maps.items()):
+    for row, (name, found) in enumerate(maps.items()):
         y = top + row * step
         label = "\n".join(wrap(name, LABELS - 0.1, SIZE + 1, bold=True))
         sheet.text(MARGIN, y + side / 2, label, SIZE + 1, va="center", weight="bold")
-        ratios = None if masks is None else mass_inside(cams, masks)
+        ratios = None if masks is None else mass_inside(found, masks)
         if ratios is not None and not np.isnan(ratios).all():
             measured[name] = ratios
-        covered = overlaid(images, cams)
+        covered = overlaid(images, found)
         for i in columns:
             outline = None if masks is None else masks[i]
             sheet.picture(lefts[i], y, side, covered[i], outline=outline)
             if ratios is not None:
                 shown = "no target" if np.isnan(ratios[i]) else f"{ratios[i]:.1f} × uniform"
                 sheet.text(lefts[i] + side / 2, y + side + 0.04, shown, SIZE, ha="center")
-    bottom = top + len(given) * step
     for left, name_lines in zip(lefts, lines, strict=True):
         sheet.text(left + side / 2, bottom, "\n".join(name_lines), SIZE, ha="center", weight="bold")
-    if masks is not None:
+    if note:
         sheet.paragraph(MARGIN, bottom + foot, width - 2 * MARGIN, note, SIZE)
-    _colour_bar(sheet, width - MARGIN - BAR + 0.1, top, min(bottom - top, 2 * side))
+    _colour_bar(sheet, width - MARGIN - BAR + 0.1, top, min(bottom - top, 2 * side), key)
     sheet.figure.alt = sentences([  # type: ignore[attr-defined]
-        f"{extractor} of the codes at {layer}: {n} images, below them a row of maps each for {', '.join(maps)}",
+        f"{said}: {n} images, below them a row of maps each for {', '.join(maps)}",
         *(
             f"{name}: share of the map on the target from {np.nanmin(found):.1f} to {np.nanmax(found):.1f} times that "
             f"of a uniform map, mean {np.nanmean(found):.1f}"
@@ -98,7 +111,7 @@ def cam_figure(
         ),
         note,
     ])  # fmt: skip
-    return mark_smoke(sheet.figure, [method for method in given.values() if isinstance(method, Run)])
+    return sheet.figure
 
 
 def _note(maps: Mapping[str, np.ndarray], masks: np.ndarray) -> str:
@@ -114,12 +127,12 @@ def _note(maps: Mapping[str, np.ndarray], masks: np.ndarray) -> str:
     return f"{note} On the same targets the maps of the other images drawn here have {said} on average."
 
 
-def _colour_bar(sheet: Mosaic, x: float, y: float, height: float) -> None:
+def _colour_bar(sheet: Mosaic, x: float, y: float, height: float, key: str) -> None:
     place = (x / sheet.width, 1 - (y + height) / sheet.height, 0.14 / sheet.width, height / sheet.height)
     bar = sheet.figure.colorbar(
         ScalarMappable(Normalize(0, 1), key_colours()), cax=sheet.figure.add_axes(place), ticks=[0, 0.5, 1]
     )
-    bar.set_label("activation, each map's own scale", size=SIZE)
+    bar.set_label(key, size=SIZE)
 
 
 def cam_numbers(

@@ -87,6 +87,11 @@ def seeded(profile_name: str, seeds: int | None) -> Profile:
     return replace(profile, seeds=tuple(range(seeds)))
 
 
+def middle_length(profile: Profile) -> int:
+    """The middle one of the code lengths at which methods are compared: of curves, costs and ablations."""
+    return profile.compared[len(profile.compared) // 2]
+
+
 def benchmarks_at_hand(profile: Profile) -> dict[str, Benchmark]:
     """The data sets of Table 1 without those whose split lists are absent.
 

@@ -21,7 +21,7 @@ from cscelab.figures.mosaic import LINE, ON_SCREEN, POINT, Mosaic, paragraph_hei
 from cscelab.figures.overlay import key_colours, overlaid
 from cscelab.figures.provenance import describe_data, mark_smoke
 from cscelab.figures.style import BLACK, GREY, styled
-from cscelab.methods.base import HashMethod, in_use
+from cscelab.methods.base import HashMethod, HashOutput, in_evaluation
 from cscelab.model.parts import PartFeatures
 
 BATCH = 64
@@ -42,23 +42,21 @@ HEADING, HEADING_SIZE = "Where the parts look: attention maps on stage 3", 12
 KEY, KEY_WIDTH = "attention, each map's own scale", 2.2  # words beside the colour bar, and its inches
 
 
-def part_batches(method: HashMethod, images: np.ndarray) -> Iterator[PartFeatures]:
-    """What the method sees of images uint8 (N, H, W, 3), a batch at a time, in evaluation mode, on its own device.
-
-    Raises ValueError for a method that finds no parts.
-    """
+def outputs(method: HashMethod, images: np.ndarray) -> Iterator[HashOutput]:
+    """What the method gives for images uint8 (N, H, W, 3), a batch at a time, in evaluation mode, on its own device."""
     device = next(method.parameters()).device
     for start in range(0, len(images), BATCH):
-        with in_use(method), torch.inference_mode():
-            was_training = method.training
-            method.eval()
-            try:
-                parts = method(as_tensor(images[start : start + BATCH]).to(device)).parts
-            finally:
-                method.train(was_training)
-        if parts is None:
+        with in_evaluation(method), torch.inference_mode():
+            output = method(as_tensor(images[start : start + BATCH]).to(device))
+        yield output
+
+
+def part_batches(method: HashMethod, images: np.ndarray) -> Iterator[PartFeatures]:
+    """The parts that the method sees in images, see `outputs`. Raises ValueError for a method that finds no parts."""
+    for output in outputs(method, images):
+        if output.parts is None:
             raise ValueError(f"{method.config.title} finds no parts; give a method that does, as ExchNet")
-        yield parts
+        yield output.parts
 
 
 def attention_maps(method: HashMethod, images: np.ndarray) -> np.ndarray:
