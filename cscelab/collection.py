@@ -22,6 +22,7 @@ from cscelab.evaluate import evaluate
 from cscelab.experiment import Experiment, Run
 from cscelab.methods import HashMethod
 from cscelab.neighbours import Neighbours, name_in_line, places_by_id, rows_of_class, shares_label
+from cscelab.ordinal import CodeLayout
 from cscelab.paths import data_root, make_folder
 from cscelab.shipped import ENCODER, load_encoder
 from cscelab.titles import title_of
@@ -50,7 +51,7 @@ class Query:
 @dataclass(frozen=True)
 class Collection:
     """codes: query_codes and database_codes, int8 +-1 (N, K), and ..._values (N, K), ..._labels, ..._ids, and
-    ..._thresholds (N,) where the method has them, as in `Run.codes`.
+    ..._thresholds (N,) where the method has them, as in `Run.codes`. K is the layout's width.
 
     source: the run they come from, or the file of the encoder that made them.
     """
@@ -64,6 +65,11 @@ class Collection:
     @property
     def bits(self) -> int:
         return self.experiment.bits
+
+    @property
+    def layout(self) -> CodeLayout:
+        """How its codes are written, and what their distances are counted in."""
+        return self.experiment.layout
 
     @property
     def smoke(self) -> bool:
@@ -106,7 +112,7 @@ class Collection:
         code = self._own_codes.get(pixels)
         if code is None:
             encoded = self.encode(query.image[None])
-            code = unpack(encoded.codes, self.bits)[0], encoded.values[0]
+            code = unpack(encoded.codes, encoded.layout.width)[0], encoded.values[0]
             if len(self._own_codes) >= KEPT:
                 self._own_codes.clear()
             self._own_codes[pixels] = code
@@ -125,11 +131,16 @@ class Collection:
         return rows_of_class(self.codes["database_labels"], number)
 
     def distances(self, code: np.ndarray) -> np.ndarray:
-        """Bits in which a code, +-1 (K,), differs from each of the database, (N,). Raises ValueError for other bits."""
-        if code.shape != (self.bits,):
-            raise ValueError(f"a code of shape {code.shape} was given; {self.title} has codes of {self.bits} bits")
+        """Bits, or symbols, in which a code, +-1 (K,), differs from each of the database, (N,).
+
+        Raises ValueError for a code of another width.
+        """
+        layout = self.layout
+        if code.shape != (layout.width,):
+            stored = "" if layout.arity is None else f", stored as {layout.width}"
+            raise ValueError(f"a code of shape {code.shape} was given; {self.title} has codes of {layout}{stored}")
         differing = np.bitwise_xor(self.packed, np.asarray(pack(code[None])))
-        return np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+        return np.bitwise_count(differing).sum(axis=1, dtype=np.int64) // layout.hamming_per_unit
 
     def nearest(
         self,
@@ -194,7 +205,7 @@ def shipped_collection(
             np.savez(temporary, **codes)  # type: ignore[arg-type]
             temporary.replace(stored)
     for name, images in (("query", splits.query), ("database", splits.database)):
-        codes[f"{name}_codes"] = unpack(codes[f"{name}_codes"], experiment.bits)
+        codes[f"{name}_codes"] = unpack(codes[f"{name}_codes"], experiment.layout.width)
         codes |= {f"{name}_labels": images.labels, f"{name}_ids": images.ids}
     return Collection(f"{experiment.method.title}, shipped", experiment, splits, codes, path)
 

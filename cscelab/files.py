@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -14,28 +15,37 @@ from cscelab.datasets.base import ImageSet
 from cscelab.datasets.imagecache import decode
 from cscelab.encode import best_device, encode
 from cscelab.experiment import Run
+from cscelab.ordinal import read_one_hot
 from cscelab.paths import make_folder
 from cscelab.shipped import ENCODER, load_encoder
 
 
 @dataclass(frozen=True)
 class EncodedFiles:
-    """paths (N,), codes int8 +-1 (N, K), values float32 (N, K); encoder: the name of what made them."""
+    """paths (N,), codes int8 +-1 (N, K), values float32 (N, K); encoder: the name of what made them; arity: k where the
+    K bits are one-hot symbols, None of plain bits."""
 
     paths: tuple[Path, ...]
     codes: np.ndarray
     values: np.ndarray
     encoder: str
+    arity: int | None = None
 
     def text(self) -> str:
-        """A line an image: its bits, then its path."""
+        """A line an image: its bits, or its symbols with commas between, then its path."""
         lines = ["".join("1" if bit > 0 else "0" for bit in code) for code in self.codes]
+        if self.arity is not None:
+            lines = [",".join(map(str, symbols)) for symbols in read_one_hot(self.codes, self.arity).tolist()]
         return "\n".join(f"{line}  {path}" for line, path in zip(lines, self.paths, strict=True))
 
     def save(self, path: Path) -> Path:
-        """Writes paths, packed codes, bits, values and encoder as .npz, under a temporary name until whole."""
+        """Writes paths, packed codes, bits, values and encoder as .npz, under a temporary name until whole.
+
+        Of ordinal codes also their arity; bits are then those of the one-hot codes, as they are packed.
+        """
         make_folder(path.parent, "name another file with --out")
         temporary = path.with_name(path.name + ".tmp.npz")
+        arity: dict[str, Any] = {} if self.arity is None else {"arity": np.array(self.arity)}
         np.savez_compressed(
             temporary,
             paths=np.array([str(p) for p in self.paths]),
@@ -43,6 +53,7 @@ class EncodedFiles:
             bits=np.array(self.codes.shape[1]),
             values=self.values,
             encoder=np.array(self.encoder),
+            **arity,
         )
         temporary.replace(path)
         return path
@@ -71,4 +82,5 @@ def encode_files(paths: Sequence[Path], run: Run | None = None) -> EncodedFiles:
     pixels = np.stack([read_image(path, size, resize) for path in tqdm(paths, "reading", delay=2, leave=False)])
     rows = np.arange(len(paths))
     encoded = encode(method.to(best_device()), ImageSet(pixels, labels=rows, ids=rows), progress=len(paths) > 128)
-    return EncodedFiles(tuple(paths), unpack(encoded.codes, encoded.bits), encoded.values, encoder_name(run))
+    codes = unpack(encoded.codes, encoded.layout.width)
+    return EncodedFiles(tuple(paths), codes, encoded.values, encoder_name(run), encoded.layout.arity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ import numpy as np
 
 from cscelab.arrayfiles import OPENERS, UNNAMED, ArrayFile, open_arrays, split_name
 from cscelab.datasets.imagecache import SUFFIXES
-from cscelab.experiment import Run
+from cscelab.experiment import Experiment, Run
 from cscelab.files import encode_files, encoder_name
 from cscelab.indexes.file import is_index
-from cscelab.retrieval.inputs import whole_number
+from cscelab.ordinal import CodeLayout
+from cscelab.retrieval.inputs import code_layout, whole_number
 from cscelab.search import CodeIndex
 
 SETTINGS = {"flat": (), "ivf": ("probes", "nlist"), "hnsw": ("ef",)}  # of each kind, on the command line
@@ -24,7 +26,8 @@ SETTINGS = {"flat": (), "ivf": ("probes", "nlist"), "hnsw": ("ef",)}  # of each 
 class Source:
     """Codes (N, K) or packed (N, ceil(K / 8)) of `bits`; ids (N,) and paths (N,) where they are known.
 
-    note: a sentence where the codes may not be what they seem.
+    note: a sentence where the codes may not be what they seem; arity: k where the bits are known to be one-hot symbols,
+    whose distances are then counted in symbols.
     """
 
     codes: np.ndarray
@@ -32,6 +35,12 @@ class Source:
     ids: np.ndarray | None = None
     paths: tuple[str, ...] | None = None
     note: str | None = None
+    arity: int | None = None
+
+    @property
+    def layout(self) -> CodeLayout:
+        """How the codes are written. Raises ValueError where the bits are no whole number of symbols."""
+        return code_layout(self.bits, self.arity)
 
     def names(self) -> list[str]:
         """What to call each row: its path, else its id, else its number."""
@@ -136,7 +145,7 @@ def read_source(
     if side == "database":
         _refuse_twice(paths, index)
     encoded = encode_files(images, run)
-    return Source(encoded.codes, encoded.codes.shape[1], paths=paths)
+    return Source(encoded.codes, encoded.codes.shape[1], paths=paths, arity=encoded.arity)
 
 
 def check_bits(source: Source, index: CodeIndex) -> None:
@@ -147,29 +156,38 @@ def check_bits(source: Source, index: CodeIndex) -> None:
         )
 
 
+def storage(layout: CodeLayout) -> str:
+    """What ordinal codes are and what they take, in words."""
+    one_hot, bare = layout.stored_bytes, layout.packed_bytes
+    return f"{layout}, {one_hot} bytes a code as one-hot in the index, {bare} as bare symbols"
+
+
 def answers(index: CodeIndex, source: Source, k: int, radius: int | None = None) -> str:
     """A table with a row for each neighbour: query, rank from 1, id, distance in bits, and the path where known.
 
-    A query for which fewer come back than there are says so in a row of its own.
+    Of ordinal queries distances and the radius are in symbols, and the column says so. A query for which fewer come
+    back than there are says so in a row of its own.
     """
     check_bits(source, index)
+    layout = source.layout
+    step = layout.hamming_per_unit
     lists: list[tuple[np.ndarray, np.ndarray]]
     if radius is None:
         lists = [(d[i >= 0], i[i >= 0]) for d, i in zip(*index.search(source.codes, k), strict=True)]
     else:
-        near = index.search_radius(source.codes, radius)
+        near = index.search_radius(source.codes, step * whole_number("radius", radius, least=0))
         cuts = near.lims[1:-1]
         lists = list(zip(np.split(near.distances, cuts), np.split(near.ids, cuts), strict=True))
-    rows = [("query", "rank", "id", "distance", "path")]
+    rows = [("query", "rank", "id", "distance" if layout.arity is None else f"distance_in_{layout.unit}", "path")]
     wanted = min(k, len(index)) if radius is None else 0
     for name, (distances, ids) in zip(source.names(), lists, strict=True):
-        ranked = zip(distances.tolist(), ids.tolist(), strict=True)
+        ranked = zip((distances // step).tolist(), ids.tolist(), strict=True)
         rows += [(name, str(r), str(i), str(d), index.path(i) or "") for r, (d, i) in enumerate(ranked, 1)]
         if len(ids) < wanted:
             further = f"found {len(ids)} of {wanted}; look further with --{'probes' if index.kind == 'ivf' else 'ef'}"
             rows.append((name, "-", "-", "-", further))
         elif not len(ids):
-            rows.append((name, "-", "-", "-", f"nothing within {radius} bits"))
+            rows.append((name, "-", "-", "-", f"nothing within {radius} {layout.unit}"))
     query, rank, item, distance, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     return "\n".join(f"{q:<{query}}  {r:>{rank}}  {i:>{item}}  {d:>{distance}}  {p}".rstrip() for q, r, i, d, p in rows)
 
@@ -184,6 +202,19 @@ def _recorded(path: Path, name: str | None) -> str | None:
         return None
     recorded = file.load("encoder")
     return str(recorded) if recorded.dtype.kind == "U" and recorded.ndim == 0 else None
+
+
+def _known_arity(file: ArrayFile) -> int | None:
+    """k of the symbols, as `cscelab encode --out` records it, or of a stored run's method; None where nobody says."""
+    if "arity" in file.names and file.read("arity").size == 1:
+        return int(file.read("arity").item())
+    folder = file.path.parent
+    if file.path.name != "codes.npz" or not _is_run(folder):
+        return None
+    try:
+        return Experiment.from_dict(json.loads((folder / "experiment.json").read_text())).layout.arity
+    except (KeyError, TypeError, ValueError):
+        return None  # of another version, or of a method from elsewhere
 
 
 def _is_run(folder: Path) -> bool:
@@ -247,4 +278,5 @@ def _read_codes(file: ArrayFile, name: str | None, bits: int | None, side: str, 
         file.read(ids) if own and ids in names else None,
         None if paths is None or paths.dtype.kind != "U" else tuple(paths.tolist()),
         note,
+        _known_arity(file) if own else None,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from cscelab.codes import hamming_distance
 from cscelab.experiment import Run
+from cscelab.ordinal import CodeLayout
 from cscelab.retrieval.ranking import blocks
 
 
@@ -15,7 +17,7 @@ class Neighbours(NamedTuple):
     """Of each of Q queries (or of one, without the first axis), the k nearest database images."""
 
     rows: np.ndarray  # (Q, k) rows of the database
-    distances: np.ndarray  # (Q, k) bits that differ
+    distances: np.ndarray  # (Q, k) bits that differ, of ordinal codes symbols
     right: np.ndarray  # (Q, k) whether they share a label with the query
 
 
@@ -30,8 +32,8 @@ def retrieve(run: Run, query_row: int, k: int = 10) -> Neighbours:
 
 def nearest(run: Run, k: int = 10, query_rows: np.ndarray | None = None) -> Neighbours:
     """The k nearest of these queries, or of all, each (Q, k). Ties rank by database id; no image finds itself."""
-    codes = run.codes
-    n_database, bits = codes["database_codes"].shape
+    codes, layout = run.codes, run.experiment.layout
+    n_database = len(codes["database_codes"])
     if not 1 <= k <= n_database:
         raise ValueError(f"the {k} nearest were asked for; choose 1 to {n_database}, the size of the database")
     queries = np.arange(len(codes["query_codes"])) if query_rows is None else query_rows
@@ -40,10 +42,16 @@ def nearest(run: Run, k: int = 10, query_rows: np.ndarray | None = None) -> Neig
     for part in blocks(len(queries), n_database):
         asked = queries[part]
         block = hamming_distance(codes["query_codes"][asked], codes["database_codes"]).astype(np.int64)
-        block[codes["query_ids"][asked][:, None] == codes["database_ids"]] = bits + 1
+        block //= layout.hamming_per_unit
+        block[codes["query_ids"][asked][:, None] == codes["database_ids"]] = layout.n_symbols + 1
         order = np.argsort(block * n_database + by_id, axis=1)[:, :k]
         rows[part], distances[part] = order, np.take_along_axis(block, order, axis=1)
     return Neighbours(rows, distances, shares_label(codes["query_labels"][queries], codes["database_labels"][rows]))
+
+
+def unit_of(layouts: Iterable[CodeLayout]) -> str:
+    """What distances of these codes are counted in: "bits", "symbols" or "bits or symbols"."""
+    return " or ".join(sorted({layout.unit for layout in layouts}))
 
 
 def places_by_id(ids: np.ndarray) -> np.ndarray:

@@ -86,6 +86,7 @@ def measure_search_costs(
         raise ValueError(f"database_size is {database_size}; give at least the {n_database} images of the database")
     method, splits = run.model().to(best_device()), run.data(progress)
     seed, bits = run.experiment.seed, run.experiment.bits
+    code_bytes = run.experiment.layout.stored_bytes  # of ordinal codes one-hot, as they are searched
     asked = drawn_rows(len(splits.query), seed)
     queries, validation = splits.query.subset(asked), splits.validation
     validation = validation.subset(drawn_rows(len(validation), seed))
@@ -98,7 +99,7 @@ def measure_search_costs(
     n_rows = max(n_database, fitting) if database_size is None else database_size
 
     searches, sizes, found = {}, {}, {}
-    ways = chain(float_ways(query, database, -(-bits // 8)), binary_ways(run, asked))
+    ways = chain(float_ways(query, database, code_bytes), binary_ways(run, asked))
     for way in tqdm(ways, "precision", disable=not progress):  # one after the other: each holds rows of its own
         rows = way.index.search(way.queries, K + 1)[1]
         found[way.name] = precision_at(rows, queries, splits.database), way.expected

@@ -63,8 +63,9 @@ def padded(rows: np.ndarray, n: int) -> np.ndarray:
 
 
 def binary_ways(run: Run, asked: np.ndarray) -> Iterator[Way]:
-    """The run's codes by faiss and by the project's index. asked: rows of the queries that are searched for."""
-    bits, query = run.experiment.bits, pack(run.codes["query_codes"][asked])
+    """The run's codes, ordinal ones one-hot, by faiss and by the project's index. asked: rows of the queries that are
+    searched for."""
+    bits, query = run.experiment.layout.width, pack(run.codes["query_codes"][asked])
     own, network = pack(run.database()[0]), pack(run.database("network")[0])
     expected = expected_precision(run, asked, own)
     yield binary_flat("binary codes, faiss", query, own, expected)
@@ -98,7 +99,7 @@ def expected_precision(run: Run, asked: np.ndarray, database: np.ndarray) -> flo
     return evaluate(
         pack(codes["query_codes"][asked]), codes["query_labels"][asked], database, codes["database_labels"],
         query_ids=codes["query_ids"][asked], database_ids=codes["database_ids"],
-        bits=run.experiment.bits, precision_at=K, ties="expected",
+        bits=run.experiment.layout.width, precision_at=K, ties="expected",
     ).precision_at[K]  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from cscelab.compare import differences
 from cscelab.datasets import Aviary, DataConfig, Folder
 from cscelab.experiment import Run
+from cscelab.methods import METHODS
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
-from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, QUICK, TABLE3, recipe, titled
+from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, QUICK, RECIPES, TABLE3, recipe, titled
 
 K = TypeVar("K", bound=Hashable)
 SIZES = ("train", "validation", "query", "database")
@@ -23,6 +24,14 @@ WORDS = {
     "mixer_start=default": "mixer starts at random",
     "new_lr=3.0": "new parts three times as fast",
     "variant=released": "as released",
+    "views=global": "global view alone",
+    "views=local": "local view alone",
+    "attention=none": "without attention",
+    "head=sign": "tanh and sign",
+    "balance=True": "balanced pairs",
+    "arity=2": "groups of 2",
+    "arity=8": "groups of 8",
+    "arity=16": "groups of 16",
 }
 # The settings in which the rows of Table 3 differ.
 LOSS = [f.name for f in fields(CSCE) if len({getattr(row, f.name) for row in TABLE3.values()}) > 1]
@@ -50,7 +59,7 @@ def usual_titles() -> list[str]:
     with other settings and further seeds have words added."""
     titles = []
     for name in METHODS_BY_RECIPE:
-        run = Run(recipe(name), Path())
+        run = Run(RECIPES[name], Path())
         titles.append(", ".join(filter(None, (title_of(run), loss_of(run.experiment.method)))))
     return list(dict.fromkeys(titles))
 
@@ -58,15 +67,20 @@ def usual_titles() -> list[str]:
 def method_titles(runs: Sequence[Run]) -> list[str]:
     """A title for each run on one data set: `title_of`; where runs that differ in more than bits would share one, the
     loss, then other settings, then the seed are added, each only where it is not the usual one."""
-    keys = [replace(run.experiment, name="", bits=1) for run in runs]
+    # A symbol: the shortest code that every method can write.
+    keys = [replace(run.experiment, name="", bits=run.experiment.layout.symbol_bits) for run in runs]
     first = {key: run for run, key in reversed(list(zip(runs, keys, strict=True)))}
     titles = {key: title_of(first[key]) for key in dict.fromkeys(keys)}
-    usual = {(e.method, e.training) for p in PROFILES for name in METHODS_BY_RECIPE for e in [recipe(name, p)]}
+    every = {(p, name): recipe(name, p, RECIPES[name].bits) for p in PROFILES for name in METHODS_BY_RECIPE}
+    usual = {(e.method, e.training) for e in every.values()}
+    plain = {(e.method, e.training) for (_, name), e in every.items() if name in METHODS}
 
     def settings(same: Sequence[Any]) -> list[str]:
-        reference = next((i for i, key in enumerate(same) if (key.method, key.training) in usual), 0)
+        told = [(key.method, key.training) for key in same]
+        reference = next((i for known in (plain, usual) for i, one in enumerate(told) if one in known), 0)
         table = differences([Run(key, Path()) for key in same])
-        return _changed({name: values for name, values in table.items() if name != "seed"}, reference, len(same))
+        table = {name: values for name, values in table.items() if name not in ("seed", "bits")}
+        return _changed(table, reference, len(same))
 
     tell_apart(titles, lambda same: [loss_of(key.method) for key in same])
     tell_apart(titles, settings)

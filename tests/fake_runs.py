@@ -33,17 +33,22 @@ def make_splits(multilabel: bool = False) -> Splits:
 
 
 def make_run(folder, splits, noise=0.2, seed=0, **settings) -> Run:
-    """A run as `experiment.run` stores it, of codes that are class codes with a share `noise` of bits flipped."""
+    """A run as `experiment.run` stores it, of codes that are class codes with a share `noise` of bits flipped, or of
+    symbols changed where the method puts out symbols."""
     rng = np.random.default_rng(seed)
     experiment = Experiment(**{"name": f"run{seed}", "seed": seed, "data": Aviary(n_classes=3)} | settings)
+    layout = experiment.layout
     centers = np.random.default_rng(99).choice([-1, 1], (3, experiment.bits))
     arrays, encoded = {}, {}
     for split in ("query", "database"):
         part = getattr(splits, split)
-        own = np.sign((part.labels @ centers) * 2 - 1) if splits.multilabel else centers[part.labels]
-        codes = (own * np.where(rng.random(own.shape) < noise, -1, 1)).astype(np.int8)
-        values = codes * rng.random(own.shape)
-        encoded[split] = Encoded(pack(codes), values, None, part.labels, part.ids, experiment.bits)
+        if layout.arity is None:
+            own = np.sign((part.labels @ centers) * 2 - 1) if splits.multilabel else centers[part.labels]
+            codes = (own * np.where(rng.random(own.shape) < noise, -1, 1)).astype(np.int8)
+            values = codes * rng.random(own.shape)
+        else:
+            codes, values = ordinal_codes(part.labels, layout, noise, rng)
+        encoded[split] = Encoded(pack(codes), values, None, part.labels, part.ids, layout)
         arrays |= {f"{split}_codes": pack(codes), f"{split}_values": values.astype(np.float16)}
         arrays |= {f"{split}_labels": part.labels, f"{split}_ids": part.ids}
     metrics = measure(experiment, **encoded) | {"n_classes": 3}
@@ -53,6 +58,17 @@ def make_run(folder, splits, noise=0.2, seed=0, **settings) -> Run:
     (folder / "history.csv").write_text("epoch,validation_map,loss_a,loss_b\n1,0.5,3,1\n2,0.75,2,0.5\n3,0.6,1,0.25\n")
     np.savez_compressed(folder / "codes.npz", **arrays)
     return Run(experiment, folder)
+
+
+def ordinal_codes(labels, layout, noise, rng) -> tuple[np.ndarray, np.ndarray]:
+    """One-hot codes and values, centred in each group, of classes (N,), or of the first class of each row (N, C)."""
+    classes = labels.argmax(axis=1) if labels.ndim == 2 else labels
+    own = np.random.default_rng(99).integers(0, layout.arity, (3, layout.n_symbols))[classes]
+    changes = rng.integers(1, layout.arity, own.shape) * (rng.random(own.shape) < noise)
+    chosen = np.eye(layout.arity)[(own + changes) % layout.arity]  # (N, R, k)
+    values = rng.random(chosen.shape) + chosen
+    values -= values.mean(axis=2, keepdims=True)
+    return (2 * chosen - 1).astype(np.int8).reshape(len(own), -1), values.reshape(len(own), -1)
 
 
 def texts(figure) -> list[str]:

@@ -17,13 +17,14 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.figures.browse import overlaid, speaking_maps
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import GREEN, RIGHT, RIGHT_MARK, VERMILION, WRONG, WRONG_MARK
+from cscelab.ordinal import CodeLayout
 from cscelab.widgets import QueryBrowser, checked
 from cscelab.widgets import browser as browser_module
 from cscelab.widgets.browser import REFUSED, file_stem
 from cscelab.widgets.browser_controls import ALL, LARGEST_UPLOAD, MORE, NONE
 from cscelab.widgets.browser_page import TITLE, BrowserPage
 from cscelab.widgets.browser_state import Given, changed, first_state, hardest_first, partners
-from cscelab.widgets.browser_view import DRAWN_ONLY, LARGEST, differing, encoded, signs
+from cscelab.widgets.browser_view import DRAWN_ONLY, LARGEST, differing, encoded, written
 from cscelab.widgets.tiles import HERE, Tiles
 
 
@@ -135,19 +136,19 @@ def test_a_tile_says_everything_without_colour(browser, splits):
 def test_bits_of_a_pair_are_those_of_the_codes(browser, collections):
     codes = collections["A"].codes
     row = browser.tiles.view["rows"][0]
-    assert row["bits"] == signs(codes["query_codes"][0])
+    assert row["bits"] == written(codes["query_codes"][0], CodeLayout(16))
     for tile in row["tiles"]:
-        assert tile["bits"] == signs(codes["database_codes"][tile["row"]])
+        assert tile["bits"] == written(codes["database_codes"][tile["row"]], CodeLayout(16))
         assert sum(a != b for a, b in zip(row["bits"], tile["bits"], strict=True)) == tile["distance"]
         assert tile["differing"].startswith(f"{tile['distance']} of 16 bits differ: ")
 
 
 def test_differing_bits_are_counted_from_one():
     code = np.array([1, -1, 1, 1])
-    assert signs(code) == "+-++"
-    assert differing(code, np.array([1, 1, 1, -1])) == "2 of 4 bits differ: 2, 4"
-    assert differing(code, code) == "0 of 4 bits differ: the codes are the same"
-    assert differing(np.ones(20), -np.ones(20)).endswith("15, 16 and 4 more")
+    assert written(code, CodeLayout(4)) == "+-++"
+    assert differing(code, np.array([1, 1, 1, -1]), CodeLayout(4)) == "2 of 4 bits differ: 2, 4"
+    assert differing(code, code, CodeLayout(4)) == "0 of 4 bits differ: the codes are the same"
+    assert differing(np.ones(20), -np.ones(20), CodeLayout(20)).endswith("15, 16 and 4 more")
 
 
 def test_method_second_and_bits(browser, collections):

@@ -286,6 +286,26 @@ class TestMonitor:
         assert resting == [True]
         assert not any(control.disabled for control in smoke.chosen)
 
+    def test_a_code_length_that_a_method_cannot_write_is_said_and_starts_nothing(self, data):
+        monitor = TrainingMonitor(root=data)
+        usual = (monitor.recipe.value, monitor.bits.value)
+        monitor.recipe.value = "doh/8-ary"
+        (said,) = monitor.notes.outputs
+        reason = "16 bits are no whole number of symbols of 3 bits (groups of 8); give a multiple of 3"
+        assert said["data"]["text/plain"].startswith(reason)
+        assert monitor.start.disabled
+        assert "start trains it" not in monitor.status.value
+        assert "doh/8-ary/16: trained for 0.0 of" in monitor.output.outputs[0]["data"]["text/html"]
+        monitor.start.click()  # as a keyboard or a script might
+        assert monitor.worker is None
+        assert checked(monitor).notes.outputs[0]["data"]["text/plain"].startswith(reason)
+        monitor.bits.value = 24
+        assert (monitor.experiment.layout.n_symbols, monitor.notes.outputs) == (8, ())
+        assert not monitor.start.disabled
+        assert "Not trained yet; start trains it here." in monitor.status.value
+        monitor.recipe.value, monitor.bits.value = usual
+        assert not monitor.notes.outputs
+
     def test_a_training_of_another_process_is_waited_for(self, data, monkeypatch):
         others, asked = [True, True, False], []
 

@@ -7,6 +7,7 @@ import pytest
 
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.quantisation import BINS, LARGEST, value_figure, value_table
+from cscelab.ordinal import CodeLayout
 
 VALUES = np.array([[0.5, -0.5, 2.0, -2.0], [1.0, 0.05, -4.0, 1.0]], np.float32)
 
@@ -17,7 +18,7 @@ def stored(values, smoke=False):
         codes={"database_values": values},
         metrics={"continuous_map": 0.5},
         mean_average_precision=0.25,
-        experiment=SimpleNamespace(smoke=smoke),
+        experiment=SimpleNamespace(smoke=smoke, layout=CodeLayout(values.shape[1])),
     )
 
 
@@ -64,3 +65,11 @@ def test_smoke_is_marked():
     assert SMOKE_MARK in [text.get_text() for text in value_figure(runs).texts]
     assert value_table(runs)["note"].tolist() == [SMOKE_MARK]
     assert "note" not in value_table({"one": stored(VALUES)})
+
+
+def test_symbols_are_no_signs():
+    ordinal = stored(VALUES)
+    ordinal.experiment.layout = CodeLayout(4, 4)
+    for draw in (value_figure, value_table):
+        with pytest.raises(ValueError, match="^DOH puts out symbols, not signs, so .*; leave it out, or give a run"):
+            draw({"CSQ": stored(VALUES), "DOH": ordinal})

@@ -80,12 +80,15 @@ def index(
         indexing.join_methods(stored, name, vouched=bool(method))
     source = indexing.read_source(inputs, encoder, bits, index=stored if action == "add" else None)
     _note(source.note)
+    layout = source.layout
     if action == "build":
         stored = CodeIndex(source.bits, kind or "flat", name, **settings)
     indexing.check_bits(source, stored)
     stored.add(source.codes, ids or source.ids, source.paths)
     stored.save(path)
     print(f"added {len(source.codes)}", stored, f"{path}, {path.stat().st_size:,} bytes", sep="\n")
+    if layout.arity is not None:
+        print(indexing.storage(layout))
 
 
 def query(
@@ -100,13 +103,13 @@ def query(
     probes: int | None = None,
     ef: int | None = None,
 ) -> None:
-    """Search an index with images or codes: query, rank, id, distance in bits and path.
+    """Search an index with images or codes: query, rank, id, distance in bits, of ordinal codes in symbols, and path.
 
     Args:
         path: the index file.
         inputs: images, folders of images, one file of codes, or a run's folder.
         k: neighbours of each query, 10 by default.
-        radius: everything within that many bits, in place of the k nearest.
+        radius: everything within that many bits, of ordinal codes symbols, in place of the k nearest.
         run: encode images by this stored run; the shipped encoder by default.
         method: name of the encoder that made a file of codes.
         bits: code length, for packed codes whose file does not tell.

@@ -20,7 +20,7 @@ from cscelab.figures.overlay import overlaid as overlaid  # a browser lays its o
 from cscelab.figures.pairbits import bits_figure as bits_figure  # the third picture of a browser
 from cscelab.figures.provenance import stamp
 from cscelab.figures.style import BLUE, GREY, styled
-from cscelab.neighbours import Neighbours, name_in_line
+from cscelab.neighbours import Neighbours, name_in_line, unit_of
 
 WIDTH, MARGIN = 10.0, 0.12  # inches
 HEAD = 0.27  # height of a method's heading
@@ -48,9 +48,10 @@ def browse_figure(
     size = len(collections[0].splits.database)
     chosen = f"{size:,}" if among is None else f"{len(among):,} chosen of {size:,}"
     judged = query.label is not None
+    unit = unit_of(collection.layout for collection in collections)
     notes = [
         f"Nearest first, of {chosen} database images; equal distances rank by id.",
-        f"Under each: {'mark, ' if judged else ''}Hamming distance d in bits, class. "
+        f"Under each: {'mark, ' if judged else ''}Hamming distance d in {unit}, class. "
         + ("✓ solid: shares a class with the query; ✗ dashed: does not." if judged else "No label, so no marks."),
     ]
     if cams:
@@ -89,9 +90,11 @@ def ranking(
     """The k nearest by each method, the whole database where k is None: a row each, as it is exported to CSV.
 
     Columns: method, bits, rank (from 1), distance, database row, id, class, right (empty for an image of one's own),
-    and the file's path where the data set knows it, relative to its folder.
+    and the file's path where the data set knows it, relative to its folder; "unit" of the distance, where a method has
+    ordinal codes.
     """
     check_same_images(collections)
+    has_unit = any(collection.layout.arity is not None for collection in collections)
     tables = []
     for collection in collections:
         database = collection.splits.database
@@ -107,6 +110,8 @@ def ranking(
             "class": [_class(label, collection) for label in database.labels[found.rows]],
             "right": right,
         }
+        if has_unit:
+            columns["unit"] = collection.layout.unit
         if "path" in database.attributes:
             columns["path"] = database.attributes["path"][found.rows]
         tables.append(pd.DataFrame(columns))
@@ -160,7 +165,7 @@ def _block(collection: Collection, query: Query, k: int, among: np.ndarray | Non
     if cams and len(found.rows):
         shown = overlaid(np.concatenate([query.image[None], hits.images]), speaking_maps(collection, query, found.rows))
         query_map, hits = shown[0], replace(hits, images=shown[1:])
-    heading = f"{collection.title}, {collection.bits} bits"
+    heading = f"{collection.title}, {collection.layout}"
     if query.origin == "query" and query.row is not None:
         heading += f", AP of this query over the whole database {collection.average_precision[query.row]:.3f}"
     right = f", {int(found.right.sum())} right" if judged else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -52,7 +52,8 @@ def top10_gallery(entries: Sequence[GalleryEntry], splits: Splits | None = None,
     frame = _Frame(splits, k, query_side=1.2, label_width=0.72)
     blocks = [frame.block(entry.query.row, entry.runs) for entry in entries]
     note = (
-        "Under each image: mark, Hamming distance d, class. Equal distances rank by database id. "
+        f"Under each image: mark, {_distance(run for entry in entries for run in entry.runs)}, class. "
+        "Equal distances rank by database id. "
         f"{describe_data(entries[0].runs[0])}."
     )
     notes = "\n".join([*(f"{entry.bits} bits. {entry.query.reason}" for entry in entries), note])
@@ -91,7 +92,8 @@ def two_cases(run: Run, baseline: Run, splits: Splits | None = None, k: int = 5)
     ]
     note = (
         f"{'' if splits.query.masks is None else 'White outline: the target. '}"
-        f"Under each image: mark, Hamming distance d, class. {run.experiment.bits} bits. {describe_data(run)}."
+        f"Under each image: mark, {_distance((run, baseline))}, class. {run.experiment.bits} bits. "
+        f"{describe_data(run)}."
     )
     sheet = Mosaic(WIDTH, 0.08 + sum(heights) + paragraph_height(text_width, note, TEXT) + 0.05)
     y = 0.08
@@ -108,6 +110,14 @@ def two_cases(run: Run, baseline: Run, splits: Splits | None = None, k: int = 5)
         ]
     )
     return mark_smoke(sheet.figure, [run, baseline])
+
+
+def _distance(runs: Iterable[Run]) -> str:
+    """What d is, and whose is counted in symbols, where any is."""
+    units = {title_of(run): run.experiment.layout.unit for run in runs}
+    ordinal = [title for title, unit in units.items() if unit == "symbols"]
+    whose = "symbols" if len(ordinal) == len(units) else f"bits ({', '.join(ordinal)}: in symbols)"
+    return f"Hamming distance d in {whose}" if ordinal else "Hamming distance d"
 
 
 @dataclass(frozen=True)
@@ -167,7 +177,8 @@ class _Frame:
         label = "\n".join(wrap(title_of(run), self.label_width, TEXT, bold=True))
         near, far = (int(distance) for distance in found.distances[[0, -1]])
         span = str(near) if near == far else f"{near} to {far}"
-        words = f"{title_of(run)} finds {int(found.right.sum())} right of {len(found.rows)}, {span} bits away"
+        away = f"{span} {run.experiment.layout.unit} away"
+        words = f"{title_of(run)} finds {int(found.right.sum())} right of {len(found.rows)}, {away}"
         return _Row(label, hits_of(found, self.splits.database, self.splits.class_names, self.side), words)
 
     def draw(self, sheet: Mosaic, y: float, block: _Block) -> None:

@@ -34,12 +34,14 @@ def explained_pairs(
     codes = torch.from_numpy(np.concatenate([own, others])).float()  # (1 + n, K)
     repeated = as_tensor(query.images).expand(len(codes), -1, -1, -1)
     cams = code_cams(run.model(), repeated, layer, codes=codes).numpy()
-    distances = hamming_distance(own, others)[0]
+    layout = run.experiment.layout
+    distances = hamming_distance(own, others)[0] // layout.hamming_per_unit
+    unit = "" if layout.arity is None else f" {layout.unit}"
     right = database.labels == query.labels if not splits.multilabel else (database.labels * query.labels).any(axis=1)
 
     text = LINE * SIZE * POINT
     captions = [f"query: {name_of(query.labels[0], splits.class_names)}"] + [
-        f"{verdict(bool(is_right))[1]} d={distance}: {name_of(label, splits.class_names)}"
+        f"{verdict(bool(is_right))[1]} d={distance}{unit}: {name_of(label, splits.class_names)}"
         for distance, is_right, label in zip(distances, right, database.labels, strict=True)
     ]
     lines = [wrap(caption, SIDE, SIZE) for caption in captions]

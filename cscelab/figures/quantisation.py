@@ -24,7 +24,11 @@ SMALL = 0.1  # values so near 0 flip easily
 
 @styled()
 def value_figure(runs: Mapping[str, Run]) -> Figure:
-    """Share of all values of the database at each size |v|, and below each size: name -> run. The sign is size 1."""
+    """Share of all values of the database at each size |v|, and below each size: name -> run. The sign is size 1.
+
+    Raises ValueError for ordinal codes, as `value_table` does.
+    """
+    _check_signs(runs)
     figure = new_figure(10, 4.2)
     density, below = figure.add_axes((0.07, 0.24, 0.41, 0.67)), figure.add_axes((0.57, 0.24, 0.41, 0.67))
     edges = np.linspace(0, LARGEST, BINS + 1)
@@ -52,6 +56,7 @@ def value_table(runs: Mapping[str, Run]) -> pd.DataFrame:
     """A row a run: Eq. 14 of its database values by mean and by sum, their mean size, the cosine to their signs, the
     share within .1 of 0, mAP by cosine of the values and by Hamming distance of the codes; SMOKE_MARK where it applies.
     """
+    _check_signs(runs)
     rows = {}
     for name, run in runs.items():
         values = torch.from_numpy(run.codes["database_values"]).double()
@@ -67,3 +72,12 @@ def value_table(runs: Mapping[str, Run]) -> pd.DataFrame:
         }
     table = pd.DataFrame(rows).T
     return table.assign(note=SMOKE_MARK) if any_smoke(runs.values()) else table
+
+
+def _check_signs(runs: Mapping[str, Run]) -> None:
+    for name, run in runs.items():
+        if run.experiment.layout.arity is not None:
+            raise ValueError(
+                f"{name} puts out symbols, not signs, so its values are drawn to no sign; leave it out, or give a run "
+                "of plain bits"
+            )

@@ -23,6 +23,8 @@ from cscelab.figures.alt import sentences
 from cscelab.figures.curves import RADIUS, looks
 from cscelab.figures.provenance import SMOKE_MARK, stamp
 from cscelab.figures.style import BLACK, GREY, new_figure, styled
+from cscelab.neighbours import unit_of
+from cscelab.ordinal import CodeLayout
 from cscelab.profiles import SINGLE
 from cscelab.recipes import TABLE1, recipe
 from cscelab.retrieval.bootstrap import interval
@@ -78,13 +80,17 @@ class Coded:
 
     @property
     def name(self) -> str:
-        return f"{self.method}, {self.bits} bits"
+        return f"{self.method}, {self.layout}"
+
+    @property
+    def layout(self) -> CodeLayout:
+        return self.collection.layout
 
     @cached_property
     def report(self) -> Report:
         codes = {side: self.collection.codes[side] for side in SIDES}
         depths = tuple(n for n in DEPTHS if n <= len(codes["database_codes"]))
-        return evaluate(**codes, ties="expected", precision_at=depths)  # type: ignore[arg-type]
+        return evaluate(**codes, ties="expected", precision_at=depths, arity=self.layout.arity)  # type: ignore[arg-type]
 
     @property
     def average_precision(self) -> np.ndarray:
@@ -159,19 +165,22 @@ def score_table(coded: Sequence[Coded]) -> pd.DataFrame:
 def codes_table(coded: Sequence[Coded]) -> pd.DataFrame:
     """What the codes look like, a row each: distinct codes of the database, pairs of different classes with one code
     ("collisions"), mean distance within and between classes, recall within RADIUS, correlation of bits, and the
-    quantisation error, NaN where it means nothing (DRAWN_TO_ONE)."""
+    quantisation error, NaN where it means nothing (DRAWN_TO_ONE). Distances and RADIUS are in the unit of each row's
+    codes. Of symbols the bits are one-hot: balanced at 1/k, correlated with those of other symbols."""
     check_comparable(coded, most=None)
+    unit = unit_of(one.layout for one in coded)
+    radius = f"radius {RADIUS}" if unit == "bits" else f"radius {RADIUS} in {unit}"
     rows = {}
     for one in coded:
         codes = one.report.codes
         rows[one.name] = {
             "distinct codes": codes.distinct_codes,
             "collisions": codes.collisions,
-            "bits apart within classes": codes.within_distance,
+            f"{unit} apart within classes": codes.within_distance,
             "between classes": codes.between_distance,
-            f"recall within radius {RADIUS}": one.report.pr_curve.recall[min(RADIUS, one.bits)],
+            f"recall within {radius}": one.report.pr_curve.recall[min(RADIUS, one.layout.n_symbols)],
             "mean |correlation| of bits": codes.mean_correlation,
-            "farthest bit from balance": float(np.abs(codes.bit_balance - 0.5).max()),
+            "farthest bit from balance": float(np.abs(codes.bit_balance - 1 / (one.layout.arity or 2)).max()),
             "quantisation error": np.nan if one.quantization_error is None else one.quantization_error,
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("codes")
@@ -180,31 +189,36 @@ def codes_table(coded: Sequence[Coded]) -> pd.DataFrame:
 
 @styled()
 def curves_figure(coded: Sequence[Coded]) -> Figure:
-    """Precision against recall within each Hamming radius, and precision of the first n, one curve for each."""
+    """Precision against recall within each Hamming radius, in the unit of each one's codes, and precision of the first
+    n, one curve for each."""
     check_comparable(coded)
+    unit = unit_of(one.layout for one in coded)
+    in_unit = "" if unit == "bits" else f" in {unit}"
+    recall = "recall: share of the relevant images" + (in_unit and f"; radius{in_unit}")
     columns = 3 if len(coded) > 4 else 2
     below = 0.62 + 0.22 * ceil(len(coded) / columns)  # inches for labels and legend
     height = 3.9 + below
     figure = new_figure(10, height)
     radius = figure.add_axes((0.065, below / height, 0.42, 3.5 / height))
     first = figure.add_axes((0.565, below / height, 0.42, 3.5 / height))
-    said = [f"Precision within Hamming radius {RADIUS} and of the first 10"]
+    said = [f"Precision within Hamming radius {RADIUS}{in_unit} and of the first 10"]
     handles = []
     for one, look in zip(coded, looks(), strict=False):
         curve, at = one.report.pr_curve, one.report.precision_at
         score = f"{one.name}: mAP {one.average_precision.mean():.3f}"
         handles += radius.plot(curve.recall, curve.precision, label=score, **{**look, "ms": 3.5})
-        if one.bits >= RADIUS:
+        near = min(RADIUS, one.layout.n_symbols)
+        if near == RADIUS:
             ringed: dict[str, Any] = {"ms": 11, "mfc": "none", "mec": look["color"], "mew": 1.5}
             radius.plot(curve.recall[RADIUS], curve.precision[RADIUS], "o", **ringed)
         first.plot(list(at), list(at.values()), **{**look, "ms": 4})
         said.append(
-            f"{score}, {curve.precision[min(RADIUS, one.bits)]:.3f} at recall {curve.recall[min(RADIUS, one.bits)]:.3f}"
+            f"{score}, {curve.precision[near]:.3f} at recall {curve.recall[near]:.3f}"
             + (f", {at[10]:.3f}" if 10 in at else "")
         )
     radius.set(
         title=f"Within each Hamming radius (ring: {RADIUS})", xlim=(-0.02, 1.02), ylim=(-0.02, 1.04),
-        xlabel="recall: share of the relevant images", ylabel="precision (0 where nothing is found)",
+        xlabel=recall, ylabel="precision (0 where nothing is found)",
     )  # fmt: skip
     first.set_xscale("log")
     depths = list(coded[0].report.precision_at)

@@ -15,19 +15,23 @@ from cscelab.figures.alt import sentences
 from cscelab.figures.mosaic import LINE, POINT, wrap
 from cscelab.figures.side_by_side import Coded, check_comparable, mark
 from cscelab.figures.style import BLACK, BLUE, GREY, VERMILION, new_figure, styled, tint
+from cscelab.neighbours import unit_of
 
 ROW, HEAD, FOOT = 1.15, 0.38, 0.95  # inches: a method, titles, labels of the axes and the legend
 FILLED = 0.8  # of a row's height that a drawing takes
 TEXT = 9.0
 LABEL = 2.3  # inches for names and numbers
+BIT, STORED = "bit, the first on top", "stored bit, the first on top; dotted: balanced"  # in the legend
 DIVERGING = "PuOr"  # from -1 to 1, apart for all eyes
 
 
 @styled()
 def codes_figure(coded: Sequence[Coded]) -> Figure:
     """Left the numbers; a mark for each bit at the share of the database in which it is +1; histograms of the
-    distances of a query to its class and to others; the correlation of every two bits."""
+    distances of a query to its class and to others; the correlation of every two bits. Of symbols the bits are those
+    stored, one-hot, and balanced where each of the k is in use as often."""
     check_comparable(coded)
+    plain = unit_of(one.layout for one in coded) == "bits"
     n = len(coded)
     height = HEAD + n * ROW + FOOT
     figure = new_figure(10, height)
@@ -51,7 +55,7 @@ def codes_figure(coded: Sequence[Coded]) -> Figure:
     keys = [
         Patch(facecolor=tint(BLUE, 0.5), edgecolor=BLUE, label="distances to images of the query's class"),
         Patch(facecolor="none", edgecolor=VERMILION, linestyle="--", label="to images of other classes"),
-        Line2D([], [], color=BLACK, ls="", marker="o", ms=3, label="a bit, the first on top"),
+        Line2D([], [], color=BLACK, ls="", marker="o", ms=3, label=f"a {BIT if plain else STORED}"),
     ]
     figure.legend(handles=keys, loc="lower center", ncols=3)
     figure.alt = sentences(["The codes of each", *map(_in_words, coded)])  # type: ignore[attr-defined]
@@ -69,24 +73,34 @@ def _numbers(one: Coded) -> list[str]:
 
 
 def _balance(axes: Axes, coded: Sequence[Coded]) -> None:
-    """A dot a bit, bit 1 on top; it is balanced on the middle line."""
+    """A dot a stored bit, bit 1 on top; it is balanced on the dotted line, at 1/2 or of symbols at 1/k."""
     shares = np.concatenate([one.report.codes.bit_balance for one in coded])
-    places = [row + 0.5 + FILLED * ((np.arange(one.bits) + 0.5) / one.bits - 0.5) for row, one in enumerate(coded)]
-    axes.axvline(0.5, color=GREY, lw=0.8, ls=":")
+    places = [_places(row, one.layout.width) for row, one in enumerate(coded)]
+    if all(one.layout.arity is None for one in coded):
+        axes.axvline(0.5, color=GREY, lw=0.8, ls=":")
+    else:
+        for row, one in enumerate(coded):
+            axes.vlines(1 / (one.layout.arity or 2), row, row + 1, colors=GREY, lw=0.8, ls=":")
     axes.plot(shares, np.concatenate(places), "o", color=BLACK, ms=2.6, gid="bits")
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set(title="Each bit is +1 in", xlabel="share of the database")
 
 
+def _places(row: int, n: int) -> np.ndarray:
+    """Heights of n things in a row, from the top, (n,)."""
+    return row + 0.5 + FILLED * ((np.arange(n) + 0.5) / n - 0.5)
+
+
 def _distances(axes: Axes, coded: Sequence[Coded]) -> None:
-    """Two histograms a row, each of its own total, on one scale within the row, against distance over length."""
+    """Two histograms a row, each of its own total, on one scale within the row, against distance over the largest."""
     within: list[np.ndarray] = []
     between: list[np.ndarray] = []
     for row, one in enumerate(coded):
         codes = one.report.codes
         shares = [h / max(1, h.sum()) for h in (codes.within_histogram, codes.between_histogram)]
         scale = FILLED / max(1e-12, max(share.max() for share in shares))
-        steps = np.repeat((np.arange(one.bits + 2) - 0.5) / one.bits, 2)  # edges of a bar a distance
+        farthest = one.layout.n_symbols
+        steps = np.repeat((np.arange(farthest + 2) - 0.5) / farthest, 2)  # edges of a bar a distance
         for share, polygons in zip(shares, (within, between), strict=True):
             heights = np.concatenate([[0], np.repeat(share * scale, 2), [0]])
             polygons.append(np.column_stack([steps, row + 0.5 + FILLED / 2 - heights]))
@@ -95,17 +109,20 @@ def _distances(axes: Axes, coded: Sequence[Coded]) -> None:
         between, facecolors="none", edgecolors=VERMILION, linestyles="--", linewidths=1.4, gid="between"
     )
     axes.add_collection(hollow)
-    axes.set(xlim=(-0.035, 1.035), xlabel="Hamming distance / code length")
+    unit = unit_of(one.layout for one in coded)
+    share = "Hamming distance / code length" if unit == "bits" else f"distance in {unit} / its largest value"
+    beyond = max(0.035, *(0.52 / one.layout.n_symbols for one in coded))  # half a bar
+    axes.set(xlim=(-beyond, 1 + beyond), xlabel=share)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     axes.set_title("Query to database")
 
 
 def _correlations(axes: Axes, coded: Sequence[Coded]) -> None:
-    """A square of K x K a row, white where two bits are independent; all in one picture."""
-    side = max(one.bits for one in coded)
+    """A square of K x K stored bits a row, white where two bits are independent; all in one picture."""
+    side = max(one.layout.width for one in coded)
     pixels = np.full((len(coded), side + 2 * (pad := round(side * (1 - FILLED) / 2)), side + 2 * pad), np.nan)
     for row, one in enumerate(coded):
-        bit = np.arange(side) * one.bits // side
+        bit = np.arange(side) * one.layout.width // side
         matrix = one.report.codes.bit_correlation.copy()
         np.fill_diagonal(matrix, np.nan)  # every bit agrees with itself
         pixels[row, pad : pad + side, pad : pad + side] = matrix[np.ix_(bit, bit)]
@@ -126,7 +143,8 @@ def _correlations(axes: Axes, coded: Sequence[Coded]) -> None:
 def _in_words(one: Coded) -> str:
     codes = one.report.codes
     near, far = (f"{d:.1f}" if d is not None else "unknown" for d in (codes.within_distance, codes.between_distance))
+    stored = "bits" if one.layout.arity is None else f"symbols {', '.join(map(str, range(one.layout.arity)))}"
     return (
-        f"{one.name}: {', '.join(_numbers(one))}; bits are +1 in {codes.bit_balance.min():.2f} to "
-        f"{codes.bit_balance.max():.2f} of the database; {near} bits from its class, {far} from others"
+        f"{one.name}: {', '.join(_numbers(one))}; {stored} are +1 in {codes.bit_balance.min():.2f} to "
+        f"{codes.bit_balance.max():.2f} of the database; {near} {one.layout.unit} from its class, {far} from others"
     )

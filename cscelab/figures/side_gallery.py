@@ -15,7 +15,7 @@ from cscelab.figures.hits import SMALL, TEXT
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, wrap
 from cscelab.figures.side_by_side import Coded, check_comparable, mark
 from cscelab.figures.style import BLUE, GREY, styled, verdict
-from cscelab.neighbours import Neighbours, name_in_line, name_of
+from cscelab.neighbours import Neighbours, name_in_line, name_of, unit_of
 
 WIDTH, MARGIN, GAP = 10.0, 0.12, 0.06  # inches
 LABEL = 1.5  # width of a method's name and score
@@ -39,15 +39,17 @@ def gallery_figure(coded: Sequence[Coded], row: int = 0, k: int = 10) -> Figure:
     below = [0.1 + (TEXT + max(map(len, each), default=0) * SMALL) * LINE * POINT for each in names]
     head = MARGIN + QUERY_SIDE + 0.16
     sheet = Mosaic(WIDTH, head + sum(side + space for space in below) + GAP * len(coded))
-    _head(sheet, query, len(coded[0].collection.splits.database))
+    unit = unit_of(one.layout for one in coded)
+    _head(sheet, query, len(coded[0].collection.splits.database), unit)
     said = [f"Query: {query.title}"]
     corners: dict[bool, list[Any]] = {True: [], False: []}
     y = head
     for one, hits, wrong, space in zip(coded, found, names, below, strict=True):
         precision = one.average_precision[row]
-        label = [*wrap(one.method, LABEL - 0.1, TEXT, bold=True), f"{one.bits} bits", f"AP {precision:.3f}"]
-        sheet.text(MARGIN, y, "\n".join(label[:-2]), TEXT, weight="bold")
-        sheet.text(MARGIN, y + (len(label) - 2) * TEXT * LINE * POINT, "\n".join(label[-2:]), TEXT, color=GREY)
+        name = wrap(one.method, LABEL - 0.1, TEXT, bold=True)
+        below_name = [*wrap(str(one.layout), LABEL - 0.1, TEXT), f"AP {precision:.3f}"]
+        sheet.text(MARGIN, y, "\n".join(name), TEXT, weight="bold")
+        sheet.text(MARGIN, y + len(name) * TEXT * LINE * POINT, "\n".join(below_name), TEXT, color=GREY)
         images = one.collection.splits.database.images[hits.rows]
         _strip(sheet, left, y, side, images)
         for place, (distance, right, lines) in enumerate(zip(hits.distances, hits.right, wrong, strict=True)):
@@ -66,13 +68,13 @@ def gallery_figure(coded: Sequence[Coded], row: int = 0, k: int = 10) -> Figure:
     return mark(sheet.figure, coded)
 
 
-def _head(sheet: Mosaic, query: Query, n_database: int) -> None:
+def _head(sheet: Mosaic, query: Query, n_database: int, unit: str) -> None:
     sheet.picture(MARGIN, MARGIN, QUERY_SIDE, query.image, edge=BLUE)
     x, width = MARGIN + QUERY_SIDE + 0.18, WIDTH - 2 * MARGIN - QUERY_SIDE - 0.18
     title = wrap(query.title, width, 12, bold=True)
     sheet.text(x, MARGIN, "\n".join(title), 12, weight="bold")
     note = (
-        f"Nearest first, of {n_database:,} database images; d: bits that differ. ✓ solid: shares a class with the "
+        f"Nearest first, of {n_database:,} database images; d: {unit} that differ. ✓ solid: shares a class with the "
         "query; ✗ dashed: does not, and its class is named."
     )
     sheet.paragraph(x, MARGIN + len(title) * 12 * LINE * POINT + 0.08, width, note, TEXT, color=GREY)

@@ -17,7 +17,8 @@ LEAD = (
 )
 MEANINGS = {
     "code, bits": "The signs that stand for an image: 32 bits are 32 signs. More bits can tell more images apart.",
-    "d": "Distance of two codes: the number of bits in which they differ. 0 is the same code.",
+    "d": "Distance of two codes: the number of bits in which they differ. 0 is the same code. Ordinal codes, as DOH's, "
+    "are symbols (numbers) in place of signs, and their distance is the number of symbols that differ.",
     "query": "The image that is searched with. The images that are searched are the database.",
     "method": "The network and the training that made the codes, CSCE-Net or CSQ for instance. Beside it, a second "
     "one can be shown.",

@@ -16,15 +16,16 @@ from cscelab.figures.browse import speaking_maps
 from cscelab.figures.overlay import overlaid
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import RIGHT_MARK, WRONG_MARK
-from cscelab.neighbours import Neighbours, name_in_line
+from cscelab.neighbours import Neighbours, name_in_line, unit_of
+from cscelab.ordinal import CodeLayout, read_one_hot
 from cscelab.widgets.browser_state import BrowserState, among_rows, hardest_first
 
 LARGEST = 160  # pixels of a picture's longer side as it is sent; tiles are about 96 wide
-NAMED = 16  # differing bits that a sentence lists
+NAMED = 16  # differing bits or symbols that a sentence lists
 HINT = (
     "Click a picture, or press Enter on it, to search with it. Point at one, or go there with the arrow keys, to "
-    f"compare its bits with the query's. {RIGHT_MARK} and a solid frame: shares a class with the query; {WRONG_MARK} "
-    "and a dashed frame: does not. d: bits that differ."
+    f"compare its {{unit}} with the query's. {RIGHT_MARK} and a solid frame: shares a class with the query; "
+    f"{WRONG_MARK} and a dashed frame: does not. d: {{unit}} that differ."
 )
 CAM_HINT = (
     "CAM: on the query, where its own code comes from; on a result, what in it speaks for the query's code. "
@@ -58,7 +59,8 @@ def view(collections: Sequence[Collection], state: BrowserState) -> dict[str, An
         "alt": f"the query: {query.title}",
         "maps": maps,
     }
-    hint = f"{HINT} {CAM_HINT}" if state.cams else HINT
+    hint = HINT.format(unit=unit_of(collection.layout for collection in collections))
+    hint = f"{hint} {CAM_HINT}" if state.cams else hint
     return {"query": shown, "rows": rows, "status": status(collections, state, rows), "hint": hint}
 
 
@@ -84,7 +86,7 @@ def _row(
     collection: Collection, found: Neighbours, images: Sequence[np.ndarray], state: BrowserState
 ) -> dict[str, Any]:
     query, labels = state.query, collection.splits.database.labels
-    code = collection.code_of(query)[0]
+    code, layout = collection.code_of(query)[0], collection.layout
     tiles = []
     for rank, (row, distance, right, image) in enumerate(zip(*found, images, strict=True), start=1):
         own = collection.codes["database_codes"][row]
@@ -100,17 +102,17 @@ def _row(
                 "mark": {"right": RIGHT_MARK, "wrong": WRONG_MARK}.get(verdict, ""),
                 "distance": int(distance),
                 "name": name,
-                "bits": signs(own),
-                "differing": differing(code, own),
+                "bits": written(own, layout),
+                "differing": differing(code, own, layout),
             }
         )
     parts = [f"{len(tiles)} nearest" if query.label is None else f"{int(found.right.sum())} of {len(tiles)} right"]
     if query.origin == "query" and state.among is None:
         parts.append(f"AP@all {collection.average_precision[query.row]:.2f}")
     return {
-        "title": f"{collection.title}, {collection.bits} bits",
+        "title": f"{collection.title}, {layout}",
         "summary": ", ".join(parts),
-        "bits": signs(code),
+        "bits": written(code, layout),
         "tiles": tiles,
     }
 
@@ -124,15 +126,17 @@ def encoded(image: np.ndarray) -> str:
     return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def signs(code: np.ndarray) -> str:
-    """A code, +-1 (K,), as K characters: "+-+"."""
-    return "".join(np.where(np.asarray(code) > 0, "+", "-"))
+def written(code: np.ndarray, layout: CodeLayout) -> str | list[str]:
+    """A code, +-1 (K,), to be drawn sign by sign, "+-+", or symbol by symbol, ["3", "0", "11"]."""
+    if layout.arity is None:
+        return "".join(np.where(np.asarray(code) > 0, "+", "-"))
+    return [str(symbol) for symbol in read_one_hot(code[None], layout.arity)[0].tolist()]
 
 
-def differing(code: np.ndarray, other: np.ndarray) -> str:
-    """Which bits of two codes, +-1 (K,), differ, counted from 1: "2 of 32 bits differ: 3, 9"."""
-    bits = np.flatnonzero(code != other) + 1
-    count = f"{len(bits)} of {len(code)} bits differ"
+def differing(code: np.ndarray, other: np.ndarray, layout: CodeLayout) -> str:
+    """Which bits or symbols of two codes, +-1 (K,), differ, counted from 1: "2 of 32 bits differ: 3, 9"."""
+    bits = np.flatnonzero((code != other).reshape(layout.n_symbols, -1).any(axis=1)) + 1
+    count = f"{len(bits)} of {layout.n_symbols} {layout.unit} differ"
     if not len(bits):
         return f"{count}: the codes are the same"
     more = f" and {len(bits) - NAMED} more" if len(bits) > NAMED else ""

@@ -66,9 +66,10 @@ class TrainingMonitor(VBox):
         images = getattr(profile.data, "train", None)
         counts = sorted({min(FEW_IMAGES, images), images}) if isinstance(images, int) else []
         choices: list[Any] = [(f"{n:,}", n) for n in counts] or ["all"]
-        bits = sorted({*profile.lengths, *profile.gallery})
+        usual = {*profile.lengths, *profile.gallery}
+        bits = sorted(usual.union(profile.arity_lengths))
         self.recipe = Dropdown(options=list(METHODS_BY_RECIPE), value="csce", description="recipe", style=WORDS)
-        self.bits = Dropdown(options=bits, description="bits", style=WORDS, layout={"width": "110px"})
+        self.bits = Dropdown(options=bits, value=min(usual), description="bits", style=WORDS, layout={"width": "110px"})
         self.images = Dropdown(
             options=choices,
             description="training images", style=WORDS, layout={"width": "190px"},
@@ -95,13 +96,20 @@ class TrainingMonitor(VBox):
         return whole if chosen == whole else replace(chosen, name=f"lesson/{whole.name}")
 
     def _choose(self) -> None:
-        """Another experiment: its stored run, its training where it runs, or what an interrupted one left."""
+        """Another experiment: its stored run, its training where it runs, or what an interrupted one left. Where there
+        is none, as of a code length that the method cannot write, the reason and nothing to start."""
         with self._lock:
             self.notes.outputs = ()
-            experiment, self.worker, self.run = self.experiment, None, None
-            self.trail = Trail.of(experiment)
-            attempt(self.notes, self._look_up)
+            self.worker, self.run = None, None
+            if self.given is None:
+                self.trail = Trail(f"{self.recipe.value}/{self.bits.value}", self.epochs.value)
+            self.possible = attempt(self.notes, self._describe)
+            if self.possible:
+                attempt(self.notes, self._look_up)
             self.refresh()
+
+    def _describe(self) -> None:
+        self.trail = Trail.of(self.experiment)
 
     def _look_up(self) -> None:
         experiment, running = self.experiment, training_now()
@@ -155,12 +163,13 @@ class TrainingMonitor(VBox):
             for control in self.chosen:
                 control.disabled = running
             self.start.description = "resume" if trail.at and not running and self.run is None else "start"
-            self.start.disabled = running or self.run is not None
+            self.start.disabled = running or self.run is not None or not self.possible
             self.stop.disabled = worker is None or not worker.stoppable
             drawing = worker is not None and worker.state == "preparing" and worker.drawn is not None
             self.bar.value = worker.drawn if worker and drawing else min(1.0, trail.at / trail.epochs)
             self.bar.bar_style = "success" if self.run else "warning" if drawing else "info"
-            self.status.value = f'<p role="status" style="margin:4px 0">{escape(sentence(trail, worker, self.run))}</p>'
+            said = sentence(trail, worker, self.run) if self.possible else ""  # the reason stands below
+            self.status.value = f'<p role="status" style="margin:4px 0">{escape(said)}</p>'
             if news != self._drawn:
                 self._drawn = news
                 redraw(self.output, lambda: monitor_figure(trail))

@@ -1,7 +1,7 @@
 // Draws what browser_view.py describes. Decides nothing: what a tile says, shows and means comes from Python.
 
 const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
-const GROUP = 10; // bits of a code stand in tens
+const GROUP = 10; // bits or symbols of a code stand in tens
 
 function make(tag, className, parent, attributes = {}) {
   const made = document.createElement(tag);
@@ -72,7 +72,7 @@ function drawRow(root, row, index) {
   });
 }
 
-// Two lines of signs in tens, the query's above the result's, and a line of marks under those that differ.
+// Two lines of signs or symbols in tens, the query's above the result's, and a line of marks under those that differ.
 function drawBits(root, query, result) {
   const groups = [];
   for (let start = 0; start < query.length; start += GROUP) {
@@ -82,7 +82,7 @@ function drawBits(root, query, result) {
       const line = make("div", "csce-code", group);
       for (let bit = start; bit < Math.min(start + GROUP, query.length); bit++) {
         const differs = query[bit] !== result[bit];
-        make("span", differs ? "csce-differs" : "", line).textContent = code[bit] === "+" ? "+" : "−";
+        make("span", differs ? "csce-differs" : "", line).textContent = code[bit] === "-" ? "−" : code[bit];
       }
     }
     const marks = make("div", "csce-code csce-marks", group);
@@ -90,6 +90,7 @@ function drawBits(root, query, result) {
       make("span", "", marks).textContent = query[bit] !== result[bit] ? "≠" : "";
     groups.push(group);
   }
+  root.classList.toggle("csce-wide", [...query, ...result].some((part) => part.length > 1));
   root.replaceChildren(...groups);
 }
 
