@@ -117,10 +117,10 @@ def pack_symbols(symbols: Tensor, arity: int) -> Tensor:
     """Symbols (N, R) -> uint8 (N, ceil(R log2(k) / 8)), the highest bit of the first symbol first: the smallest form.
 
     For keeping, not for searching: the Hamming distance of these bytes counts no symbols. Raises ValueError for
-    symbols that are not below k.
+    symbols that are not below k, and for a k that is no power of two.
     """
     _check_symbols(symbols, arity)
-    places = torch.arange(arity.bit_length() - 2, -1, -1, device=symbols.device)
+    places = torch.arange(CodeLayout(0, arity).symbol_bits - 1, -1, -1, device=symbols.device)
     return pack(((symbols.unsqueeze(2) >> places) & 1).to(torch.uint8).flatten(1))
 
 
@@ -141,7 +141,7 @@ def differing_symbols(a: Tensor, b: Tensor) -> Tensor:
 def grouped(values: Tensor, arity: int) -> Tensor:
     """(B, R k) -> (B, R, k). Raises ValueError where the columns are no whole number of groups."""
     if values.ndim != 2 or values.shape[1] % arity:
-        raise ValueError(f"values of shape {tuple(values.shape)}; expected (B, R * {arity}), groups of {arity} in a row")
+        raise ValueError(f"values of shape {tuple(values.shape)}; expected (B, R * {arity}), groups of {arity}")
     return values.unflatten(1, (-1, arity))
 
 

@@ -103,8 +103,8 @@ class LightningHash(L.LightningModule):
         output = method(torch.cat(views))
         if output.values.shape[1:] != (method.layout.width,):
             raise ValueError(
-                f"{type(method).__name__} gave values {tuple(output.values.shape)}, but {method.bits} bits were asked "
-                "for; give its head as many outputs"
+                f"{type(method).__name__} gave values {tuple(output.values.shape)} for {method.layout}; give its head "
+                f"{method.layout.width} outputs"
             )
         terms = method.losses(output, labels, generator, ids)
         check_terms(terms, f"{type(method).__name__}.losses")

@@ -7,6 +7,7 @@ from cscelab.codefiles import read_codes
 from cscelab.codes import pack
 from cscelab.encode import Encoded
 from cscelab.files import EncodedFiles
+from cscelab.ordinal import CodeLayout
 from cscelab.score import score
 
 h5py = pytest.importorskip("h5py")
@@ -114,7 +115,7 @@ def test_packed_codes_need_bits_unless_the_file_tells(tmp_path, arrays):
 def test_a_stored_run_is_read_by_its_folder_with_its_ids(tmp_path, arrays):
     ids = {"query_ids": np.arange(Q), "database_ids": np.arange(N)}
     sides = {s: Encoded(pack(arrays[f"{s}_codes"]), arrays[f"{s}_codes"] * 0.5, None, arrays[f"{s}_labels"],
-                        ids[f"{s}_ids"], K) for s in ("query", "database")}  # fmt: skip
+                        ids[f"{s}_ids"], CodeLayout(K)) for s in ("query", "database")}  # fmt: skip
     stored = {
         f"{s}_{part}": getattr(e, part) for s, e in sides.items() for part in ("codes", "values", "labels", "ids")
     }

@@ -75,7 +75,7 @@ def with_learned(run: Run, splits, noise: float) -> Run:
             None,
             codes[f"{s}_labels"],
             codes[f"{s}_ids"],
-            run.experiment.bits,
+            run.experiment.layout,
         )
         for s in ("query", "database")
     )

@@ -59,7 +59,7 @@ class TestExperiment:
     @pytest.mark.parametrize("name", sorted(RECIPES))
     @pytest.mark.parametrize("profile", sorted(PROFILES))
     def test_survives_json(self, name, profile):
-        experiment = recipe(name, profile, bits=32, seed=2)
+        experiment = recipe(name, profile, bits=48, seed=2)  # a whole number of symbols of 3 bits too
         again = Experiment.from_dict(json.loads(json.dumps(experiment.to_dict())))
         assert again == experiment
         assert again.hash == experiment.hash
@@ -120,6 +120,14 @@ class TestExperiment:
     def test_bits_below_one_are_refused_before_any_work(self):
         with pytest.raises(ValueError, match="0 bits were asked for; give at least 1"):
             replace(SMOKE, bits=0)
+
+    def test_bits_that_the_method_cannot_write_are_refused_before_any_work(self):
+        symbols = recipe("doh/8-ary", "smoke", bits=24)
+        assert str(symbols.layout) == "24 bits (8 symbols of 8)"
+        with pytest.raises(ValueError, match="32 bits are no whole number of symbols of 3 bits .* as 30, or another"):
+            replace(symbols, bits=32)
+        with pytest.raises(ValueError, match="25 bits are no whole number of symbols of 3 bits .* as 24, or another"):
+            Experiment.from_dict(symbols.to_dict() | {"bits": 25})
 
 
 class TestRun:

@@ -142,6 +142,6 @@ def test_a_stored_run_reproduces_its_codes(tmp_path):
     splits = stored.data()
     for name, images in (("query", splits.query), ("database", splits.database)):
         encoded = encode(model, images)
-        assert np.array_equal(unpack(encoded.codes, encoded.bits), codes[f"{name}_codes"])
+        assert np.array_equal(unpack(encoded.codes, encoded.layout.width), codes[f"{name}_codes"])
         np.testing.assert_allclose(encoded.values, codes[f"{name}_values"], atol=1e-5)
     assert len(np.unique(codes["database_codes"], axis=0)) > 10

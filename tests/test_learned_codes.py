@@ -16,6 +16,7 @@ from cscelab.encode import Encoded, encode, with_learned
 from cscelab.evaluate import mean_average_precision
 from cscelab.experiment import find_run, report, run, stored_runs
 from cscelab.methods import HashMethod, MethodConfig
+from cscelab.ordinal import CodeLayout
 from cscelab.recipes import recipe
 from cscelab.shipped import export_encoder, load_encoder
 
@@ -43,7 +44,7 @@ class TestWithLearned:
         np.full(4, 0.01, np.float32),
         np.array([0, 1, 1, 0]),
         np.array([4, 7, 9, 5]),
-        3,
+        CodeLayout(3),
     )  # fmt: skip
 
     def test_known_images_take_their_learned_codes_and_the_others_keep_the_networks(self):

@@ -35,6 +35,7 @@ from cscelab.figures.trials import (
 )
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig
+from cscelab.ordinal import CodeLayout
 
 BITS, SIDE, THRESHOLD = 8, 64, 0.4
 
@@ -67,7 +68,7 @@ def run(splits):
         values = drawn_values(len(part), seed)
         codes = dynamic_sign(values, THRESHOLD).numpy().astype(np.int8)
         thresholds = np.full(len(part), THRESHOLD, np.float32)
-        encoded[split] = Encoded(pack(codes), values.numpy(), thresholds, part.labels, part.ids, BITS)
+        encoded[split] = Encoded(pack(codes), values.numpy(), thresholds, part.labels, part.ids, CodeLayout(BITS))
         arrays |= {f"{split}_codes": codes, f"{split}_values": values.numpy(), f"{split}_thresholds": thresholds}
         arrays |= {f"{split}_labels": part.labels, f"{split}_ids": part.ids}
     made = Run(experiment, None)

@@ -1,5 +1,6 @@
 """Methods: what learns and what does not, terms of the losses, variants, defaults, multi-label."""
 
+import re
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -12,7 +13,8 @@ from cscelab.losses import cosines, margin_loss
 from cscelab.methods import METHODS, HashOutput, MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
-from cscelab.recipes import METHODS_BY_RECIPE
+from cscelab.ordinal import CodeLayout
+from cscelab.recipes import METHODS_BY_RECIPE, RECIPES, recipe
 
 LENGTHS = (12, 16, 24, 32, 48, 64)
 SHALLOW = ("lsh", "itq")
@@ -38,6 +40,12 @@ DEFAULTS = {
     },
     "dch": {"gamma": 20.0, "quantization_weight": 0.1, "activation": "tanh"},
     "greedyhash": {"penalty_weight": 0.1, "multilabel": "softmax"},
+    # All ours: a reconstruction from an abstract.
+    "doh": {
+        "arity": 4, "head": "ordinal", "views": "both", "attention": "spatial", "attention_scale": 1.0,
+        "beta_start": 1.0, "beta_end": 10.0, "pair_weight": 10.0, "class_weight": 1.0, "balance": False,
+        "feature_norm": "batch",
+    },
     "csq": {"centers": "best", "quantization_weight": 1e-4},
     "orthohash": {"centers": "best", "scale": 8.0, "margin": 0.2},
     "transhash": {"groups": 4, "gamma": 20.0, "quantization_weight": 0.1, "width": 128, "layers": 1},
@@ -57,7 +65,7 @@ def test_defaults_are_those_of_the_papers_or_named_as_ours(name):
     assert {field: asdict(config())[field] for field in own} == DEFAULTS[name]
 
 
-@pytest.mark.parametrize("name", ["dhn", "dpsh", "dsh", "hashnet", "orthohash"])
+@pytest.mark.parametrize("name", ["dhn", "doh", "dpsh", "dsh", "hashnet", "orthohash"])
 def test_batches_of_one_image_are_refused_where_features_are_normalised(name, tmp_path):
     with pytest.raises(ValueError, match=r"normalises features over the batch, but a batch has 1 image; give a batch"):
         trained(METHODS[name](), tmp_path, batch_size=1)
@@ -125,7 +133,7 @@ def test_paper_threshold_lies_between_zero_and_its_cap():
 @pytest.mark.parametrize("name", sorted(METHODS_BY_RECIPE))
 @pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])
 def test_every_recipe_has_finite_terms_and_gradients_where_it_should_learn(name, labels):
-    method = made(METHODS_BY_RECIPE[name], labels=labels)
+    method = made(METHODS_BY_RECIPE[name], bits=RECIPES[name].bits, labels=labels)
     learning = [key for key, parameter in method.named_parameters() if parameter.requires_grad]
     if name in SHALLOW:
         assert learning == []
@@ -143,16 +151,45 @@ def test_every_recipe_has_finite_terms_and_gradients_where_it_should_learn(name,
     assert without == []
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, "doh/8-ary", "doh/16-ary"])  # symbols of 3 bits, and of 4
 @pytest.mark.parametrize("labels", [LABELS, MULTI], ids=["ids", "multi-hot"])
-def test_every_method_serves_every_code_length(name, labels):
+def test_every_method_serves_every_code_length_that_it_can_write(name, labels):
+    config = METHODS_BY_RECIPE[name]
     for bits in LENGTHS:
-        method = made(METHODS_BY_RECIPE[name], bits=bits, labels=labels)
+        if bits % config.layout(0).symbol_bits:
+            with pytest.raises(ValueError, match=f"{bits} bits are no whole number of symbols of"):
+                made(config, bits=bits, labels=labels)
+            continue
+        method = made(config, bits=bits, labels=labels)
         if name not in SHALLOW:
             step(method, labels)
         output = method.eval()(IMAGES)
-        assert output.values.shape == output.codes.shape == (len(IMAGES), bits)
+        assert method.layout == config.layout(bits)
+        assert output.values.shape == output.codes.shape == (len(IMAGES), method.layout.width)
         assert set(output.codes.unique().tolist()) <= {-1.0, 1.0}
+
+
+# Recipe -> k, and which of the code lengths above are whole numbers of symbols. Other ordinal recipes are as DOH.
+ORDINAL = {
+    "doh": (4, LENGTHS),
+    "doh/2-ary": (2, LENGTHS),
+    "doh/8-ary": (8, (12, 24, 48)),
+    "doh/16-ary": (16, LENGTHS),
+}
+
+
+@pytest.mark.parametrize("name", sorted(METHODS_BY_RECIPE))
+def test_codes_are_plain_bits_but_for_symbols_and_their_lengths_are_told_before_training(name):
+    config = METHODS_BY_RECIPE[name]
+    ordinal = name.startswith("doh") and name != "doh/sign"
+    arity, lengths = ORDINAL.get(name, ORDINAL["doh"]) if ordinal else (None, LENGTHS)
+    for bits in LENGTHS:
+        if bits in lengths:
+            assert config.layout(bits) == recipe(name, "smoke", bits).layout == CodeLayout(bits, arity)
+        else:
+            with pytest.raises(ValueError, match=rf"^{bits} bits are no whole number of symbols .* or another arity$"):
+                recipe(name, "smoke", bits)
+    assert RECIPES[name].bits == (18 if name == "doh/8-ary" else 16)
 
 
 def test_the_papers_loss_is_cosface_plus_squared_distance_to_the_codes():
@@ -278,6 +315,17 @@ def test_diagnostics_count_the_flipped_bits():
     assert numbers["flipped"] == pytest.approx(float((output.codes != sign(output.values)).float().mean()))
     assert 0 < numbers["in_band"] <= 1
     assert numbers["context_over_local"] > 0
+
+
+def test_methods_stand_as_tables_list_them():
+    """Shallow, unsupervised, then by year."""
+    assert list(METHODS) == [
+        "lsh", "itq", "cibhash", "cnnh", "dnnh", "dhn", "dpsh", "dsh", "hashnet", "adsh", "dch", "greedyhash", "doh",
+        "csq", "exchnet", "orthohash", "transhash", "csce",
+    ]  # fmt: skip
+    supervised = list(METHODS)[3:]
+    years = [int(re.search(r"20\d\d", METHODS[name].paper)[0]) for name in supervised]
+    assert years == sorted(years)
 
 
 def test_method_names_are_their_keys():

@@ -13,9 +13,9 @@ from cscelab.methods.csq import CSQConfig
 from cscelab.methods.dch import DCHConfig
 from cscelab.methods.dhn import DHNConfig
 from cscelab.methods.dnnh import DNNHConfig
+from cscelab.methods.doh import DOHConfig
 from cscelab.methods.dpsh import DPSHConfig
 from cscelab.methods.dsh import DSHConfig
-from cscelab.methods.doh import DOHConfig
 from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.methods.greedyhash import GreedyHashConfig
 from cscelab.methods.hashnet import HashNetConfig

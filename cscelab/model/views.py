@@ -101,7 +101,7 @@ class LocalNetwork(nn.Module):
             weights = torch.where(self.multilabel, pooled.sigmoid(), pooled.softmax(dim=1))
             attention = spatial_softmax(evidence(place_scores, weights), self.scale)
         else:
-            attention = torch.full_like(place_scores[:, 0], 1 / place_scores[0, 0].numel())
+            attention = spatial_softmax(torch.zeros_like(place_scores[:, 0]))
         attended = torch.einsum("bdhw,bhw->bd", features, attention.to(features))
         return LocalView(features, place_scores, attention, attended)
 
