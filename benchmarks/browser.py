@@ -47,6 +47,7 @@ SLIDERS = {  # explorer -> (words beside the slider, attribute path of it)
     "CamExplorer": ("query", "query.index"),
     "ConstraintExplorer": ("apart (cells)", "apart"),
     "CodeStepper": ("problem (seed)", "seed"),
+    "OrdinalExplorer": ("noise (spreads)", "noise"),
 }
 FROM_START = ("ThresholdExplorer", "RankExplorer")  # few steps are left from where these sliders begin
 BROWSER = """

@@ -240,7 +240,7 @@ def test_mistakes_are_one_sentence(folder, tmp_path, capsys):
 
 
 def test_the_map_goes_forward_and_its_ways_go_along_it():
-    assert list(LESSONS) == [f"{number:02d}" for number in range(12)]
+    assert list(LESSONS) == [f"{number:02d}" for number in range(13)]
     for lesson in LESSONS.values():
         assert all(LESSONS[earlier].column < lesson.column for earlier in lesson.builds_on)
         rows = [LESSONS[earlier].row for earlier in lesson.builds_on]

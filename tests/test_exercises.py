@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fake_runs import make_run
 
 from cscelab.centers import hash_centers
 from cscelab.codes import hamming_distance
@@ -25,6 +26,7 @@ from cscelab.figures.exercises import EXERCISES, check
 from cscelab.figures.exercises.answers import Unfit, names, number, numbers, whole
 from cscelab.figures.side_by_side import Coded
 from cscelab.hadamard import hadamard_name
+from cscelab.methods.doh import DOHConfig
 from cscelab.neighbours import nearest
 from cscelab.recipes import recipe
 
@@ -67,6 +69,9 @@ WRONG = {  # answers of the right kind, among them those that slipped through, o
     "11-1": [0.04, 0.28, -0.2, 1],
     "11-2": [-0.2, 1.4, 1.6, -1],
     "11-3": [-1, 41, 0.5],
+    "12-1": [48, 16, 384, 127.5],
+    "12-2": [0.067, 0.85, -0.144, 0],
+    "12-3": [-1, 41, 0.5],
 }
 STRANGE = [
     "22", "", b"x", [], (), {}, set(), {1: 2}, object(), int, len, 1 + 2j, math.nan, True, 10**400, [None], ["a", "b"],
@@ -90,7 +95,7 @@ def network():
 
 
 @pytest.fixture
-def notebook(pair, splits, network):
+def notebook(pair, splits, network, tmp_path):
     """What notebooks have named by the time of their exercises, on small data."""
     csce, csq = pair
     collection, other = (Collection(title, run.experiment, splits, run.codes, run)
@@ -106,6 +111,7 @@ def notebook(pair, splits, network):
     exchnet, otherwise = Run(csq.experiment, csq.folder), csq.codes["database_codes"].copy()
     otherwise[:7, :2] *= -1  # seven images that the network codes otherwise, in two bits each
     exchnet.__dict__["codes"] = csq.codes | {"network_codes": otherwise, "network_values": otherwise.astype(float)}
+    doh = make_run(tmp_path, splits, 0.2, 3, method=DOHConfig(), bits=16)
     return {
         "np": np, "math": math, "replace": replace, "hadamard_name": hadamard_name, "nearest": nearest,
         "collection": collection, "code": code, "database": collection.codes["database_codes"],
@@ -115,7 +121,7 @@ def notebook(pair, splits, network):
         "sizes": target_shares(splits.query), "trained": {side: csce.codes[side] for side in sides},
         "gap": 0.05, "at_ten": [0.2, 0.5, 0.8, 0.9, 1.0], "ap": collection.average_precision, "hard": hard,
         "table": ranking([collection, other], hard), "compared": {"LSH": Coded(other), "CSQ": Coded(collection)},
-        "exchnet": exchnet,
+        "exchnet": exchnet, "doh": doh, "hamming_distance": hamming_distance, "torch": torch,
     }  # fmt: skip
 
 
@@ -232,6 +238,16 @@ def test_conditions_agree_with_what_they_ask_about(notebook):
 def test_the_conditions_of_notebook_11_are_what_a_hand_gets(notebook, capsys):
     """Hellinger: 1 - 2 sqrt(.64 .36) = .04, its root .2; the bit: 3 (-.25) .8 - (.6 + .4) .8; seven images."""
     for name, answer in {"11-1": 0.2, "11-2": -1.4, "11-3": 7}.items():
+        assert said(capsys, name, answer, notebook) == "right\n"
+
+
+def test_the_conditions_of_notebook_12_are_what_a_hand_gets(notebook, capsys):
+    """16 symbols of 8 bits; Phi(-.6 / (.4 sqrt 2)) = erfc(.75) / 2; symbols compared one by one."""
+    codes = (notebook["doh"].codes[f"{side}_codes"].reshape(-1, 8, 4).argmax(axis=2) for side in ("query", "database"))
+    (query, *_), database = codes
+    near = sum(sum(a != b for a, b in zip(query, code, strict=True)) <= 2 for code in database)
+    assert 0 < near < len(database)
+    for name, answer in {"12-1": 128, "12-2": math.erfc(0.75) / 2, "12-3": near}.items():
         assert said(capsys, name, answer, notebook) == "right\n"
 
 

@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ from cscelab.experiment import Experiment, Run, fresh_method
 from cscelab.figures import (
     aie_lesson,
     anatomy,
+    arity,
+    attention_lesson,
+    attention_maps,
     browse,
     cams,
     centers,
@@ -30,6 +34,7 @@ from cscelab.figures import (
     costs,
     curves,
     diagrams,
+    doh,
     exchnet,
     explained,
     galleries,
@@ -37,6 +42,7 @@ from cscelab.figures import (
     margins,
     methods,
     monitor,
+    ordinal_lesson,
     pairbits,
     pairs,
     part_exchange,
@@ -62,6 +68,7 @@ from cscelab.figures.side_codes import codes_figure
 from cscelab.figures.side_gallery import gallery_figure
 from cscelab.figures.threshold_trials import population
 from cscelab.methods.csce import CSCEConfig
+from cscelab.methods.doh import DOHConfig
 from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.retrieval.sorters import pair_up
@@ -113,6 +120,30 @@ def draw_exchnet(folder: Path, splits: Splits) -> dict[str, Callable[[], Figure]
         "search_cost_figure": lambda: search_costs.search_cost_figure(
             search_costs.search_cost_table(ways, smoke=False), "quick profile; ExchNet, 16 bits"
         ),
+    }
+
+
+def draw_ordinal(folder: Path, splits: Splits) -> dict[str, Callable[[], Figure]]:
+    """The figures of ordinal codes, of made-up runs whose network is untrained."""
+    config = DOHConfig(backbone=BackboneConfig(weights="none"), image_size=SIDE)
+    run = make_run(folder, splits, 0.1, 5, method=config, bits=16)
+    two = make_run(folder, splits, 0.1, 6, method=replace(config, arity=2), bits=16)
+    csq = make_run(folder, splits, 0.3, 5, bits=16)
+    method = fresh_method(run.experiment, 3).eval()
+    for one in (run, two):
+        one.__dict__["model"], one.__dict__["data"] = lambda: method, lambda: splits
+    csq.__dict__["data"] = lambda: splits
+    rows = {doh.WHOLE: [run], doh.REFERENCE: [csq]}
+    return {
+        "arity_figure": lambda: arity.arity_figure(arity.arity_table({16: {2: [two], 4: [run]}})),
+        "attention_figure of DOH": lambda: attention_maps.attention_figure(
+            {"DOH": (run, attention_maps.ATTENTION)}, splits.query, NAMES, n=3
+        ),
+        "attention_steps_figure": lambda: attention_lesson.attention_steps_figure(run),
+        "doh_figure": lambda: doh.doh_figure(doh.doh_table(rows)),
+        "noise_figure": lambda: ordinal_lesson.noise_figure((2, 4)),
+        "ordinal_figure": ordinal_lesson.ordinal_figure,
+        "relaxation_figure": ordinal_lesson.relaxation_figure,
     }
 
 
@@ -200,6 +231,7 @@ def draw(tmp_path_factory):
         "window_figure": lambda: aie_lesson.window_figure(opened),
         "windows_diagram": lambda: diagrams.windows_diagram(method.network),
         **draw_exchnet(folder, splits),
+        **draw_ordinal(folder, splits),
     }
 
 

@@ -46,10 +46,11 @@ LESSONS = {
     "09": Lesson("query browser", ("06", "07", "08"), 3, 3),
     "10": Lesson("compared\nmethods", ("04",), 3, 0),
     "11": Lesson("ExchNet:\nparts, exchange", ("10",), 4, 0),
+    "12": Lesson("DOH:\nordinal codes", ("10",), 4, 1),
 }
 WAYS = {
     "L": Way("I teach, and have one lecture", ("00", "01", "04", "08"), BLUE, "circle"),
-    "R": Way("I do research", ("00", "08", "03", "05", "10", "11"), VERMILION, "square"),
+    "R": Way("I do research", ("00", "08", "03", "05", "10", "11", "12"), VERMILION, "square"),
     "F": Way("I have a folder of images", ("00", "07", "09"), BLACK, "diamond"),
 }
 
@@ -105,7 +106,7 @@ def description(lessons: Mapping[str, Lesson] = LESSONS, ways: Mapping[str, Way]
     """The map in words."""
     steps = [
         f"{number} {' '.join(lesson.title.split())}"
-        + (f" builds on {' and '.join(lesson.builds_on)}" if lesson.builds_on else " comes first")
+        + (f" after {' and '.join(lesson.builds_on)}" if lesson.builds_on else " comes first")
         for number, lesson in lessons.items()
     ]
     paths = [f"{way.sentence}: {', '.join(way.lessons)}" for way in ways.values()]

@@ -25,6 +25,7 @@ MODULES = {
     "MethodComparer": "compare",
     "ConstraintExplorer": "constraints",
     "CodeStepper": "codestep",
+    "OrdinalExplorer": "ordinal",
 }
 
 __all__ = ["attempt", "checked", "outputs_in", "redraw", "say", *MODULES]

@@ -1,7 +1,7 @@
 """Self-checks of the notebooks' exercises: an answer is right, not right yet with a hint, or not given yet.
 
 Conditions live here, not in the notebooks, so that a question does not show its own solution: `codes` for notebooks 00
-to 02, `networks` for 03 to 05, `evidence` for 06 to 09, `compared` for 10, `parts` for 11.
+to 02, `networks` for 03 to 05, `evidence` for 06 to 09, `compared` for 10, `parts` for 11, `ordinal` for 12.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import reprlib
 from typing import Any
 
-from cscelab.figures.exercises import codes, compared, evidence, networks, parts
+from cscelab.figures.exercises import codes, compared, evidence, networks, ordinal, parts
 from cscelab.figures.exercises.answers import Exercise, Unfit
 
 EXERCISES: dict[str, Exercise] = (
-    codes.EXERCISES | networks.EXERCISES | evidence.EXERCISES | compared.EXERCISES | parts.EXERCISES
+    codes.EXERCISES | networks.EXERCISES | evidence.EXERCISES | compared.EXERCISES | parts.EXERCISES | ordinal.EXERCISES
 )
 
 
