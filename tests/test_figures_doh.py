@@ -227,12 +227,13 @@ def test_the_picture_of_the_table_shows_its_numbers(frame):
     assert [text.get_text() for text in attention.texts].count("no local view") == 2
     goal = next(line for line in precision.lines if line.get_label() == "CSQ less 0.03")
     assert goal.get_xdata()[0] == pytest.approx(frame.loc["CSQ", "mAP"] - 0.03)
-    below = figure.get_supxlabel()
+    below = figure.get_supxlabel().replace("\n", " ")
     assert doh.RECONSTRUCTION in below
     assert doh.goals(frame) in below
     assert f"{doh.WHOLE} {frame.loc[doh.WHOLE, 'mAP']:.3f}" in figure.alt
     FigureCanvasAgg(figure).draw()
     inside = figure.get_window_extent()
+    assert figure._supxlabel.get_window_extent().x1 <= inside.x1
     for axes in figure.axes:
         assert inside.contains(*axes.get_tightbbox().min)
         assert inside.contains(*axes.get_tightbbox().max)

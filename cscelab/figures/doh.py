@@ -19,6 +19,7 @@ from cscelab.experiment import Run
 from cscelab.figures.alt import sentences
 from cscelab.figures.attention_maps import ON_TARGET, RECONSTRUCTION, on_target
 from cscelab.figures.curves import precision_recall
+from cscelab.figures.mosaic import wrap
 from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe, stamp
 from cscelab.figures.style import BLACK, BLUE, GREY, ORANGE, new_figure, styled
 from cscelab.recipes import DOH_ROWS
@@ -125,7 +126,7 @@ def doh_figure(frame: pd.DataFrame) -> Figure:
     """
     measured = ON_TARGET in frame and bool(frame[ON_TARGET].notna().any())
     several = int(frame["seeds"].min()) > 1
-    figure = new_figure(12 if measured else 9, 1.9 + 0.42 * len(frame), layout="constrained")
+    figure = new_figure(12 if measured else 9, 2 + 0.42 * len(frame), layout="constrained")
     panels: list[Axes] = list(figure.subplots(1, 3 if measured else 2, sharey=True))
     places = np.arange(len(frame))
     panels[0].set_yticks(places, [str(row) for row in frame.index], fontsize=10)
@@ -136,7 +137,9 @@ def doh_figure(frame: pd.DataFrame) -> Figure:
         _draw_attention(panels[2], frame)
     note = f"{frame.attrs.get('ours', '')}; the whole DOH: {frame.attrs.get('layout', '')}. {RECONSTRUCTION}"
     covers = f"Bars: {LEVEL:.0%} interval over the queries, paired for differences; it does not cover training seeds."
-    figure.supxlabel(f"{note}\n{goals(frame)}\n{covers}", fontsize=9, x=0.01, ha="left")
+    width = figure.get_figwidth() - 0.3
+    lines = [line for text in (note, goals(frame), covers) for line in wrap(text, width, 9)]
+    figure.supxlabel("\n".join(lines), fontsize=9, x=0.01, ha="left")
     attention = frame[ON_TARGET].dropna() if measured else pd.Series(dtype=float)
     figure.alt = sentences([  # type: ignore[attr-defined]
         f"mAP: {'; '.join(f'{row} {value:.3f}' for row, value in frame['mAP'].items())}",
