@@ -20,9 +20,9 @@ from cscelab.datasets.base import ImageSet, Splits
 from cscelab.encode import Encoded, encode
 from cscelab.evaluate import evaluate
 from cscelab.experiment import Experiment, Run
+from cscelab.layout import CodeLayout
 from cscelab.methods import HashMethod
 from cscelab.neighbours import Neighbours, name_in_line, places_by_id, rows_of_class, shares_label
-from cscelab.ordinal import CodeLayout
 from cscelab.paths import data_root, make_folder
 from cscelab.shipped import ENCODER, load_encoder
 from cscelab.titles import title_of

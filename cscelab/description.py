@@ -11,10 +11,10 @@ from typing import Any
 
 from cscelab.datasets import DATA_SETS, DataConfig, data_fingerprint
 from cscelab.datasets.aviary import Aviary
+from cscelab.layout import CodeLayout
 from cscelab.methods import METHODS, MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig, weights_fingerprint
-from cscelab.ordinal import CodeLayout
 from cscelab.owncode import code_of
 from cscelab.steps import Training
 

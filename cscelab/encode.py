@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 from cscelab.codes import pack
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import encoding_loader
+from cscelab.layout import CodeLayout
 from cscelab.methods.base import HashMethod, in_evaluation
-from cscelab.ordinal import CodeLayout
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from cscelab.datasets.imagecache import SUFFIXES
 from cscelab.experiment import Experiment, Run
 from cscelab.files import encode_files, encoder_name
 from cscelab.indexes.file import is_index
-from cscelab.ordinal import CodeLayout
+from cscelab.layout import CodeLayout
 from cscelab.retrieval.inputs import code_layout, whole_number
 from cscelab.search import CodeIndex
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cscelab.codes import hamming_distance
 from cscelab.experiment import Run
-from cscelab.ordinal import CodeLayout
+from cscelab.layout import CodeLayout
 from cscelab.retrieval.ranking import blocks
 
 

@@ -9,77 +9,11 @@ Shapes: B images, R groups of k values. k = 2 is the sign of a difference: symbo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from cscelab.codes import BITS_PER_BYTE, Array, as_signs, pack, unpack
-
-HAMMING_PER_SYMBOL = 2  # one-hot codes differ in two bits where their symbols differ
-
-
-@dataclass(frozen=True)
-class CodeLayout:
-    """How a method writes a code of q bits: as so many signs, or, with an arity, as one-hot symbols.
-
-    arity: k, a power of two; None for plain bits. Raises ValueError where q bits are no whole number of symbols.
-    """
-
-    bits: int  # q: a code can tell 2^q items apart
-    arity: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.arity is None:
-            return
-        if self.arity < 2 or self.arity & (self.arity - 1):
-            raise ValueError(f"groups of {self.arity} values were asked for; give a power of two, as 2, 4, 8 or 16")
-        if self.bits % self.symbol_bits:
-            n = self.symbol_bits
-            raise ValueError(
-                f"{self.bits} bits are no whole number of symbols of {n} bits (groups of {self.arity}); give a "
-                f"multiple of {n}, as {max(1, self.bits // n) * n}, or another arity"
-            )
-
-    @property
-    def symbol_bits(self) -> int:
-        """log2(k): what a symbol tells; 1 for plain bits."""
-        return 1 if self.arity is None else self.arity.bit_length() - 1
-
-    @property
-    def n_symbols(self) -> int:
-        """R, or q for plain bits: the largest distance of two codes, in `unit`s."""
-        return self.bits // self.symbol_bits
-
-    @property
-    def width(self) -> int:
-        """Bits of a code as it is stored and compared: R k one-hot, or q."""
-        return self.bits if self.arity is None else self.n_symbols * self.arity
-
-    @property
-    def unit(self) -> str:
-        """What distances are counted in: "bits" or "symbols"."""
-        return "bits" if self.arity is None else "symbols"
-
-    @property
-    def hamming_per_unit(self) -> int:
-        """Hamming distance of two stored codes that differ in one unit."""
-        return 1 if self.arity is None else HAMMING_PER_SYMBOL
-
-    @property
-    def stored_bytes(self) -> int:
-        """Of a code in a file or an index: `width` bits."""
-        return -(-self.width // BITS_PER_BYTE)
-
-    @property
-    def packed_bytes(self) -> int:
-        """Of a code at its smallest, see `pack_symbols`: `bits` bits."""
-        return -(-self.bits // BITS_PER_BYTE)
-
-    def __str__(self) -> str:
-        if self.arity is None:
-            return f"{self.bits} bits"
-        return f"{self.bits} bits ({self.n_symbols} symbols of {self.arity})"
+from cscelab.codes import Array, as_signs, pack, unpack
+from cscelab.layout import CodeLayout, bits_of_symbol
 
 
 def symbols_of(values: Tensor, arity: int) -> Tensor:
@@ -120,7 +54,7 @@ def pack_symbols(symbols: Tensor, arity: int) -> Tensor:
     symbols that are not below k, and for a k that is no power of two.
     """
     _check_symbols(symbols, arity)
-    places = torch.arange(CodeLayout(0, arity).symbol_bits - 1, -1, -1, device=symbols.device)
+    places = torch.arange(bits_of_symbol(arity) - 1, -1, -1, device=symbols.device)
     return pack(((symbols.unsqueeze(2) >> places) & 1).to(torch.uint8).flatten(1))
 
 
@@ -146,24 +80,24 @@ def grouped(values: Tensor, arity: int) -> Tensor:
 
 
 def centred(values: Tensor, arity: int) -> Tensor:
-    """Values (B, R k) less the mean of their group: what is added to all of a group changes no ranking in it."""
-    groups = grouped(values, arity)
+    """Values (B, R k) less the mean of their group: what is added to all of a group changes no ranking in it. In
+    float32 at least."""
+    groups = _single(grouped(values, arity))
     return (groups - groups.mean(dim=2, keepdim=True)).flatten(1)
 
 
 def relaxed(values: Tensor, arity: int, beta: float) -> Tensor:
     """softmax(beta h^r) in each group, (B, R k): the one-hot symbol as beta grows. In float32 at least."""
-    groups = grouped(values, arity)
-    groups = groups.to(torch.promote_types(groups.dtype, torch.float32))
+    groups = _single(grouped(values, arity))
     return (beta * groups).softmax(dim=2).flatten(1)
 
 
-def agreement(codes: Tensor, relaxed_codes: Tensor, n_groups: int) -> Tensor:
+def agreement(codes: Tensor, relaxed_codes: Tensor, arity: int) -> Tensor:
     """(1 / R) sum_r <b_i^r, p_j^r>, (A, B): the share of groups in which two images agree, 0 to 1.
 
     codes: one-hot -1 / +1 (A, R k); relaxed_codes p (B, R k), see `relaxed`. Of two codes it is exact.
     """
-    return (codes > 0).to(relaxed_codes) @ relaxed_codes.T / n_groups
+    return (codes > 0).to(relaxed_codes) @ relaxed_codes.T / (codes.shape[1] // arity)
 
 
 def sign_agreement(codes: Tensor, squashed: Tensor) -> Tensor:
@@ -172,6 +106,11 @@ def sign_agreement(codes: Tensor, squashed: Tensor) -> Tensor:
     With t = tanh(beta v) it is `agreement` for k = 2 of the values (v, -v): softmax of a pair is a sigmoid.
     """
     return (1 + codes.to(squashed) @ squashed.T / codes.shape[1]) / 2
+
+
+def _single(values: Tensor) -> Tensor:
+    """In float32 at least: half precision would round different values to the same."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _check_symbols(symbols: Tensor, arity: int) -> None:

@@ -9,6 +9,7 @@ from cscelab.datasets import DataConfig
 from cscelab.datasets.aviary import Aviary
 from cscelab.datasets.folder import Folder
 from cscelab.experiment import Experiment
+from cscelab.layout import bits_of_symbol
 from cscelab.methods import METHODS
 from cscelab.methods.alternating import AlternatingConfig
 from cscelab.methods.base import MethodConfig
@@ -155,9 +156,7 @@ def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0, on:
     Recipes of OWN_TRUNKS keep theirs; methods that alternate are trained by the profile's alternation. Raises
     ValueError naming the choices where one is unknown.
     """
-    if name not in METHODS_BY_RECIPE:
-        raise ValueError(f"unknown recipe {name!r}; choose from {sorted(METHODS_BY_RECIPE)}")
-    chosen, method = find_profile(profile), METHODS_BY_RECIPE[name]
+    chosen, method = find_profile(profile), _method(name)
     where, training = chosen.find(on, profile), chosen.training
     if name not in OWN_TRUNKS:
         method = replace(method, backbone=chosen.backbone)
@@ -165,6 +164,12 @@ def recipe(name: str, profile: str = "quick", bits: int = 16, seed: int = 0, on:
         method, training = alternating(method, chosen.alternation, where)
     whole = f"{name}/{bits}" if on == SINGLE else f"{on}/{name}/{bits}"
     return Experiment(whole, where.data, method, bits, training, where.map_at, seed, chosen.smoke)
+
+
+def _method(name: str) -> MethodConfig:
+    if name not in METHODS_BY_RECIPE:
+        raise ValueError(f"unknown recipe {name!r}; choose from {sorted(METHODS_BY_RECIPE)}")
+    return METHODS_BY_RECIPE[name]
 
 
 def alternating(
@@ -248,12 +253,10 @@ def describe() -> dict[str, str]:
     return texts
 
 
-def shortest_length(method: MethodConfig) -> int:
-    """16 bits, or the next length that the method can write: symbols of 3 bits make 18."""
-    symbol_bits = method.layout(0).symbol_bits
+def usual_length(name: str) -> int:
+    """16 bits, or the next length that the method can write, as 18 for symbols of 3. Raises ValueError as `recipe`."""
+    symbol_bits = bits_of_symbol(_method(name).code_arity)
     return -(-16 // symbol_bits) * symbol_bits
 
 
-RECIPES: dict[str, Experiment] = {
-    name: recipe(name, bits=shortest_length(method)) for name, method in METHODS_BY_RECIPE.items()
-}
+RECIPES: dict[str, Experiment] = {name: recipe(name, bits=usual_length(name)) for name in METHODS_BY_RECIPE}

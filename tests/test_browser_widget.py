@@ -17,7 +17,7 @@ from cscelab.datasets.aviary import Aviary
 from cscelab.figures.browse import overlaid, speaking_maps
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import GREEN, RIGHT, RIGHT_MARK, VERMILION, WRONG, WRONG_MARK
-from cscelab.ordinal import CodeLayout
+from cscelab.layout import CodeLayout
 from cscelab.widgets import QueryBrowser, checked
 from cscelab.widgets import browser as browser_module
 from cscelab.widgets.browser import REFUSED, file_stem

@@ -7,7 +7,7 @@ from cscelab.codefiles import read_codes
 from cscelab.codes import pack
 from cscelab.encode import Encoded
 from cscelab.files import EncodedFiles
-from cscelab.ordinal import CodeLayout
+from cscelab.layout import CodeLayout
 from cscelab.score import score
 
 h5py = pytest.importorskip("h5py")

@@ -14,8 +14,9 @@ from cscelab.datasets import load_data
 from cscelab.datasets.loader import encoding_loader
 from cscelab.dsf import sign
 from cscelab.experiment import Experiment, Run, run
+from cscelab.layout import CodeLayout
 from cscelab.methods.doh import DOH, DOHConfig
-from cscelab.ordinal import CodeLayout, differing_symbols, grouped, one_hot_codes, read_one_hot
+from cscelab.ordinal import differing_symbols, grouped, one_hot_codes, read_one_hot
 from cscelab.pairs import similarity
 from cscelab.profiles import SINGLE
 from cscelab.recipes import ARITY_SWEEP, DOH_RECIPES, DOH_ROWS, METHODS_BY_RECIPE, recipe
@@ -177,8 +178,8 @@ class TestTerms:
         terms = method.losses(output, labels)
         torch.testing.assert_close(terms["pairs"], 3 * method.pair_loss(output.values, labels))
         scores = {
-            "local_classes": output.views.local.place_scores.mean(dim=(2, 3)),
-            "global_classes": output.views.whole_scores,
+            "local_classes": output.seen.local.place_scores.mean(dim=(2, 3)),
+            "global_classes": output.seen.whole_scores,
         }
         assert set(terms) == {"pairs", *scores}
         for name, logits in scores.items():
@@ -211,7 +212,7 @@ class TestTerms:
             expected = sum(max(relaxed_by_hand(group, 3.0)) for group in groups) / len(groups)
             assert numbers["certainty"] == pytest.approx(expected, rel=1e-5)
         if "attended_places" in names:
-            maps = output.views.local.attention.flatten(1).double().tolist()
+            maps = output.seen.local.attention.flatten(1).double().tolist()
             expected = sum(math.exp(-sum(a * math.log(a) for a in image)) for image in maps) / len(maps)
             assert numbers["attended_places"] == pytest.approx(expected, rel=1e-5)
             assert (numbers["attended_places"] > 48) == ("attention" in settings)  # of 7 x 7
@@ -288,8 +289,8 @@ class TestCodes:
     def test_outputs_name_the_views_they_come_from(self):
         output = made(DOHConfig()).eval()(IMAGES)
         assert output.threshold is output.parts is None
-        torch.testing.assert_close(output.features, made(DOHConfig()).eval().network.norm(output.views.joined()))
-        torch.testing.assert_close(output.views.local.attention.sum(dim=(1, 2)), torch.ones(6))
+        torch.testing.assert_close(output.features, made(DOHConfig()).eval().network.norm(output.seen.joined()))
+        torch.testing.assert_close(output.seen.local.attention.sum(dim=(1, 2)), torch.ones(6))
 
     def test_layouts_by_head(self):
         assert DOHConfig(arity=8).layout(24) == CodeLayout(24, 8)
@@ -344,7 +345,7 @@ class TestLabels:
         single, several = made(DOHConfig()), made(DOHConfig(), labels=MULTI)
         assert not single.network.local_view.multilabel
         assert several.network.local_view.multilabel
-        maps = [method.eval()(IMAGES).views.local.attention for method in (single, several)]
+        maps = [method.eval()(IMAGES).seen.local.attention for method in (single, several)]
         assert not torch.allclose(*maps)
         several.start_training(type("Train", (), {"labels": LABELS.numpy()})(), seeded())  # anew, on other data
         assert not several.network.local_view.multilabel

@@ -81,7 +81,7 @@ def test_attention_sums_to_one_and_is_flat_where_it_is_off(splits):
 def test_the_attention_drawn_is_the_networks_in_evaluation(splits):
     method = replace(WHOLE, image_size=24).build(3, 12).eval()
     with torch.no_grad():
-        expected = method(as_tensor(splits.query.images)).views.local.attention.numpy()
+        expected = method(as_tensor(splits.query.images)).seen.local.attention.numpy()
     assert attention_maps.attention_maps(method, splits.query.images) == pytest.approx(expected)
     large = attention_maps.attention_over(method, splits.query.images)
     assert large.shape == splits.query.images.shape[:3]

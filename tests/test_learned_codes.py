@@ -15,8 +15,8 @@ from cscelab.datasets import Aviary, load_data
 from cscelab.encode import Encoded, encode, with_learned
 from cscelab.evaluate import mean_average_precision
 from cscelab.experiment import find_run, report, run, stored_runs
+from cscelab.layout import CodeLayout
 from cscelab.methods import HashMethod, MethodConfig
-from cscelab.ordinal import CodeLayout
 from cscelab.recipes import recipe
 from cscelab.shipped import export_encoder, load_encoder
 

@@ -33,9 +33,9 @@ from cscelab.figures.trials import (
     threshold_effect,
     threshold_sweep,
 )
+from cscelab.layout import CodeLayout
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import BackboneConfig
-from cscelab.ordinal import CodeLayout
 
 BITS, SIDE, THRESHOLD = 8, 64, 0.4
 

@@ -9,11 +9,11 @@ import torch
 from small_training import IMAGES, LABELS, MULTI, made, step, trained
 
 from cscelab.dsf import sign
+from cscelab.layout import CodeLayout
 from cscelab.losses import cosines, margin_loss
 from cscelab.methods import METHODS, HashOutput, MethodConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
-from cscelab.ordinal import CodeLayout
 from cscelab.recipes import METHODS_BY_RECIPE, RECIPES, recipe
 
 LENGTHS = (12, 16, 24, 32, 48, 64)

@@ -7,9 +7,8 @@ import torch
 from cscelab.codes import hamming_distance, pack
 from cscelab.dsf import sign
 from cscelab.evaluate import mean_average_precision
+from cscelab.layout import HAMMING_PER_SYMBOL, CodeLayout
 from cscelab.ordinal import (
-    HAMMING_PER_SYMBOL,
-    CodeLayout,
     agreement,
     centred,
     differing_symbols,
@@ -151,7 +150,7 @@ class TestDistances:
     def test_agreement_of_two_codes_is_the_share_of_equal_symbols(self, arity):
         a, b = random_symbols(9, 6, arity), random_symbols(11, 6, arity, 1)
         hard = (one_hot_codes(b, arity) > 0).double()
-        found = agreement(one_hot_codes(a, arity), hard, 6)
+        found = agreement(one_hot_codes(a, arity), hard, arity)
         torch.testing.assert_close(found, 1 - torch.tensor(counted(a, b), dtype=torch.float64) / 6, atol=1e-15, rtol=0)
 
 
@@ -185,9 +184,7 @@ class TestOneHot:
 
     def test_codes_of_another_width_or_arity_are_refused(self):
         codes = one_hot_codes(random_symbols(5, 3, 4), 4)
-        with pytest.raises(
-            ValueError, match=r"values of shape \(5, 11\); expected \(B, R \* 4\), groups of 4"
-        ):
+        with pytest.raises(ValueError, match=r"values of shape \(5, 11\); expected \(B, R \* 4\), groups of 4"):
             read_one_hot(codes[:, :11], 4)
         with pytest.raises(ValueError, match=r"codes of shape \(12,\); expected \(N, K\)"):
             read_one_hot(codes[0], 4)
@@ -327,7 +324,7 @@ class TestRelaxation:
         symbols = random_symbols(30, 64, 4)
         codes = one_hot_codes(symbols, 4)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            counts = agreement(codes, (codes > 0).float(), 1)
+            counts = 64 * agreement(codes, (codes > 0).float(), 4)
             assert torch.equal(symbols_of(codes.float(), 4), symbols)
             assert relaxed(codes.float(), 4, 2.0).dtype == torch.float32
         assert torch.equal(counts.long(), 64 - differing_symbols(symbols, symbols))
@@ -338,7 +335,7 @@ class TestAgreement:
     def test_it_is_the_mean_over_groups_of_the_chosen_relaxed_value(self, arity):
         values = random_values(7, 5, arity).double()
         symbols, soft = symbols_of(values, arity), relaxed(values, arity, 1.5)
-        found = agreement(one_hot_codes(symbols, arity), soft, 5)
+        found = agreement(one_hot_codes(symbols, arity), soft, arity)
         for i in range(7):
             for j in range(7):
                 chosen = [float(soft[j, group * arity + int(symbols[i, group])]) for group in range(5)]
@@ -355,7 +352,7 @@ class TestAgreement:
             if as_pairs:
                 pairs = torch.stack([values, -values], dim=2).flatten(1)
                 codes = one_hot_codes(symbols_of(pairs.detach(), 2), 2)
-                agreements = agreement(codes, relaxed(pairs, 2, beta), 12)
+                agreements = agreement(codes, relaxed(pairs, 2, beta), 2)
             else:
                 agreements = sign_agreement(sign(values.detach()), (beta * values).tanh())
             (agreements - wanted).square().sum().backward()

@@ -7,7 +7,7 @@ import pytest
 
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.quantisation import BINS, LARGEST, value_figure, value_table
-from cscelab.ordinal import CodeLayout
+from cscelab.layout import CodeLayout
 
 VALUES = np.array([[0.5, -0.5, 2.0, -2.0], [1.0, 0.05, -4.0, 1.0]], np.float32)
 

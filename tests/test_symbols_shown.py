@@ -20,9 +20,9 @@ from cscelab.figures.side_codes import codes_figure
 from cscelab.figures.side_gallery import gallery_figure
 from cscelab.figures.style import alt_text
 from cscelab.files import encode_files
+from cscelab.layout import CodeLayout
 from cscelab.methods.csq import CSQConfig
 from cscelab.methods.doh import DOHConfig
-from cscelab.ordinal import CodeLayout
 from cscelab.search import CodeIndex
 from cscelab.searchways import binary_ways
 from cscelab.stored import fresh_method

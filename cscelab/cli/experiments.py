@@ -59,7 +59,7 @@ def train(
     recipe: Positional[Name],
     /,
     profile: ProfileArg = "quick",
-    bits: int = 16,
+    bits: int | None = None,
     seed: int = 0,
     on: OnArg = None,
     data: DataArg = None,
@@ -76,7 +76,7 @@ def train(
 
     Args:
         recipe: a name of `cscelab recipes`, as csce or table2/baseline.
-        bits: code length.
+        bits: code length; by default 16, or the next that the method can write.
         seed: of weights, batches and augmentation.
         data: scenes draws several species an image; folder:PATH takes a folder of class folders.
         image_size: side in pixels for folder data, 64 by default.
@@ -92,6 +92,7 @@ def train(
     from cscelab.experiment import run
     from cscelab.profiles import SINGLE
 
+    bits = recipes.usual_length(recipe) if bits is None else bits
     experiment = recipes.recipe(recipe, profile, bits, seed, on or SINGLE)
     if on and data:
         raise ValueError(f"--on {on} and --data {data} both name the data set; give one of them")

@@ -47,9 +47,9 @@ def attention_steps(run: Run, row: int = 0, splits: Splits | None = None) -> Att
     if not 0 <= row < len(queries):
         raise ValueError(f"there is no query {row}; choose from 0 to {len(queries) - 1}")
     (output,) = outputs(run.model(), queries.images[row : row + 1])
-    if output.views is None or output.views.local is None:
+    if output.seen is None or output.seen.local is None:
         raise ValueError(f"{run.experiment.name} has no local view; give a run of DOH whose views are both or local")
-    local = output.views.local
+    local = output.seen.local
     scores = local.class_scores
     weights = scores.sigmoid() if queries.multilabel else scores.softmax(dim=1)
     found = (weights, local.place_scores, evidence(local.place_scores, weights), local.attention)

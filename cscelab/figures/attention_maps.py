@@ -42,9 +42,9 @@ def attention_maps(method: HashMethod, images: np.ndarray) -> np.ndarray:
     """
     found = []
     for output in outputs(method, images):
-        if output.views is None or output.views.local is None:
+        if output.seen is None or output.seen.local is None:
             raise ValueError(f"{method.config.title} has no local view here; give a DOH whose views are both or local")
-        found.append(output.views.local.attention.float().cpu().numpy())
+        found.append(output.seen.local.attention.float().cpu().numpy())
     return np.concatenate(found)
 
 

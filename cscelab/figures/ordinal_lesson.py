@@ -33,7 +33,8 @@ from cscelab.figures.ordinal_noise import (
     ranks,
 )
 from cscelab.figures.style import BLACK, BLUE, GREY, ORANGE, PALETTE, SKY, YELLOW, new_figure, styled, tint
-from cscelab.ordinal import CodeLayout, one_hot_codes, symbols_of
+from cscelab.layout import CodeLayout
+from cscelab.ordinal import one_hot_codes, symbols_of
 
 ARITIES = (2, 4, 8, 16)
 WIDTH, HEIGHT = 9.8, 4.4  # inches, as what follows

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from cscelab.dsf import sign
 from cscelab.experiment import Run
-from cscelab.ordinal import CodeLayout, grouped, symbols_of
+from cscelab.layout import CodeLayout
+from cscelab.ordinal import grouped, symbols_of
 
 DRAWS = 2000
 _nodes, _weights = np.polynomial.hermite_e.hermegauss(64)

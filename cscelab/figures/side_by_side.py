@@ -23,8 +23,8 @@ from cscelab.figures.alt import sentences
 from cscelab.figures.curves import RADIUS, looks
 from cscelab.figures.provenance import SMOKE_MARK, stamp
 from cscelab.figures.style import BLACK, GREY, new_figure, styled
+from cscelab.layout import CodeLayout
 from cscelab.neighbours import unit_of
-from cscelab.ordinal import CodeLayout
 from cscelab.profiles import SINGLE
 from cscelab.recipes import TABLE1, recipe
 from cscelab.retrieval.bootstrap import interval

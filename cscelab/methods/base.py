@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from cscelab.datasets.base import ImageSet
 from cscelab.datasets.loader import every_row
 from cscelab.dsf import sign
+from cscelab.layout import CodeLayout
 from cscelab.model.backbone import BackboneConfig
 from cscelab.model.network import HashNetwork, Head, NetworkConfig
 from cscelab.model.stages import PartFeatures
 from cscelab.model.views import ViewFeatures
-from cscelab.ordinal import CodeLayout
 
 
 class HashOutput(NamedTuple):
@@ -31,7 +31,7 @@ class HashOutput(NamedTuple):
     threshold: Tensor | None = None  # t of Eq. 6 (B, 1), where the method has one
     features: Tensor | None = None  # f_e (B, d), what the hash layer sees
     parts: PartFeatures | None = None  # what it is made of, where the method finds parts
-    views: ViewFeatures | None = None  # likewise, where it has a local and a global view
+    seen: ViewFeatures | None = None  # likewise, where it has a local and a global view
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ class MethodConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     image_size: int = 112  # side of the images in pixels; `run` sets it to the data's
 
-    def layout(self, bits: int) -> CodeLayout:
-        """How a code of so many bits is written: plain bits unless a method puts out symbols.
+    @property
+    def code_arity(self) -> int | None:
+        """k where codes are symbols of k values; None, as for most methods, where they are plain bits."""
+        return None
 
-        Raises ValueError where the method has no codes of this length.
-        """
-        return CodeLayout(bits)
+    def layout(self, bits: int) -> CodeLayout:
+        """How a code of so many bits is written. Raises ValueError where the method has no codes of this length."""
+        return CodeLayout(bits, self.code_arity)
 
     def build(self, n_classes: int, bits: int) -> HashMethod:
         raise NotImplementedError

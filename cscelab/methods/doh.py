@@ -9,19 +9,20 @@ Head: R groups of k values, h = W_l z_local + W_g z_global; symbol b^r = argmax(
 q bits are R = q / log2(k) symbols, k = 4 by default. Views and attention: `model.views`.
 Loss: ((1 / R) sum_r <b_i^r, softmax(beta h_j^r)> - s_ij)^2, the mean over the ordered pairs of a batch, b_i detached
 (asymmetric), times `pair_weight`; plus the cross-entropy of each view's class scores. beta rises from `beta_start` to
-`beta_end` over the epochs. Multi-label: s_ij = 1 where two images share a label, class scores by
-sigmoid and binary cross-entropy, the evidence of a place weighted by the sigmoids.
+`beta_end` over the epochs. Multi-label: s_ij = 1 where two images share a label, class scores by sigmoid and binary
+cross-entropy, the evidence of a place weighted by the sigmoids.
 
 Ours: values are centred in each group, since what is added to all of a group changes no symbol; features are
-normalised before the hash layer; an image's pair with itself is left out. head="sign" is the ablation: q values, tanh
-and sign, the same loss. It is k = 2 but for the parametrisation: softmax of (v, -v) at beta is the sigmoid of 2 beta v.
-Similar and other pairs may be weighted to the same sum (`balance`), as pairwise methods often do; here that teaches
-less, since what is hard is to give 20 classes codes that differ.
+normalised before the hash layer; an image's pair with itself is left out. Similar and other pairs may be weighted to
+the same sum (`balance`), as pairwise methods often do; the default takes pairs as they come, which has more on average.
+head="sign" is the ablation: q values, tanh and sign, the same loss. It is k = 2 but for the parametrisation: softmax of
+(v, -v) at beta is the sigmoid of 2 beta v.
 
-Evidence, validation mAP (quick, 32 bits, seed 0): .734; pair weight 4 .727, 25 .722; balanced with pair weight 1 .698,
-2 .702, 4 .712, 10 .673, and .710 where the classes weigh .3; beta up to 3 in place of 10 (balanced) .698. Over seeds
-0 to 2 the default has .734, .713, .749, balanced pairs (pair weight 4) .712, .731, .703. On scenes (multi-label) .687;
-.622 with the mean over classes in place of their sum.
+Evidence, validation mAP (quick, 32 bits, seed 0): .734; pair weight 4 .727, 25 .722. Balanced (the loss is a sum of two
+means) with pair weight 1 .698, 2 .702, 4 .712, 10 .673, and .710 where the classes weigh .3; beta up to 3 in
+place of 10 .698. Seeds 0 to 2: .734, .713, .749, balanced (pair weight 4) .712, .731, .703. Scenes (multi-label): .687,
+.622 with the mean over classes in place of their sum. The weight was picked at k = 4; the loss of undecided codes is
+larger for k = 2 and signs (.25) and smaller for k = 16 (.04) than there (.08), and s = 0 is out of reach for small k.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ from torch import Tensor, nn
 
 from cscelab.datasets.base import ImageSet
 from cscelab.dsf import sign
+from cscelab.layout import bits_of_symbol
 from cscelab.losses import classification_loss
 from cscelab.methods.base import HashMethod, HashOutput, MethodConfig
 from cscelab.model.views import TwoViewConfig, TwoViewNetwork
-from cscelab.ordinal import CodeLayout, agreement, centred, grouped, one_hot_codes, relaxed, sign_agreement, symbols_of
+from cscelab.ordinal import agreement, centred, grouped, one_hot_codes, relaxed, sign_agreement, symbols_of
 from cscelab.pairs import class_balance, different_images, similarity
 
 HEADS = ("ordinal", "sign")
@@ -76,11 +78,12 @@ class DOHConfig(MethodConfig):
         for name in ("pair_weight", "class_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 0 (no such term) or more")
-        CodeLayout(0, self.arity)  # refuses what is no power of two
+        bits_of_symbol(self.arity)  # refuses what is no power of two
         self.network_config(2)  # and what the network would, before any data are drawn
 
-    def layout(self, bits: int) -> CodeLayout:
-        return CodeLayout(bits, self.arity if self.head == "ordinal" else None)
+    @property
+    def code_arity(self) -> int | None:
+        return self.arity if self.head == "ordinal" else None
 
     def network_config(self, n_classes: int) -> TwoViewConfig:
         return TwoViewConfig(
@@ -137,7 +140,7 @@ class DOH(HashMethod):
 
     def forward(self, images: Tensor) -> HashOutput:
         output, views = self.network.both(self.network.backbone(images))
-        return HashOutput(output.values, self.binarised(output.values), None, output.features, views=views)
+        return HashOutput(output.values, self.binarised(output.values), None, output.features, seen=views)
 
     def binarised(self, values: Tensor) -> Tensor:
         """Codes -1 / +1 of values: one-hot symbols, or signs."""
@@ -146,13 +149,13 @@ class DOH(HashMethod):
 
     def agreements(self, values: Tensor) -> Tensor:
         """Row i, column j: how far the code of image i agrees with the relaxed one of image j, (B, B), 0 to 1."""
-        codes, layout = self.binarised(values.detach()), self.layout
-        if layout.arity is None:
+        codes, arity = self.binarised(values.detach()), self.layout.arity
+        if arity is None:
             return sign_agreement(codes, (self.beta * values.to(torch.float32)).tanh())
-        return agreement(codes, relaxed(values, layout.arity, self.beta), layout.n_symbols)
+        return agreement(codes, relaxed(values, arity, self.beta), arity)
 
     def pair_loss(self, values: Tensor, labels: Tensor) -> Tensor:
-        """Weighted mean over the batch's pairs of (agreement - s_ij)^2."""
+        """(agreement - s_ij)^2, mean over the batch's pairs; with `balance` the mean of similar plus that of others."""
         with torch.autocast(values.device.type, enabled=False):
             found = self.agreements(values)
         similar, counted = similarity(labels), different_images(len(labels), labels.device)
@@ -166,7 +169,7 @@ class DOH(HashMethod):
         generator: torch.Generator | None = None,
         ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        views, weight = output.views, self.config.class_weight
+        views, weight = output.seen, self.config.class_weight
         assert views is not None
         terms = {"pairs": self.config.pair_weight * self.pair_loss(output.values, labels)}
         if views.local is not None:
@@ -183,7 +186,7 @@ class DOH(HashMethod):
         numbers = {"value_size": float(output.values.abs().mean())}
         if arity is not None:
             numbers["certainty"] = float(grouped(relaxed(output.values, arity, self.beta), arity).amax(dim=2).mean())
-        if output.views is not None and output.views.local is not None:
-            entropy = torch.special.entr(output.views.local.attention).sum(dim=(1, 2))
+        if output.seen is not None and output.seen.local is not None:
+            entropy = torch.special.entr(output.seen.local.attention).sum(dim=(1, 2))
             numbers["attended_places"] = float(entropy.exp().mean())
         return numbers

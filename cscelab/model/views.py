@@ -27,11 +27,7 @@ class LocalView(NamedTuple):
     place_scores: Tensor  # class scores of each place (B, C, h, w)
     attention: Tensor  # alpha (B, h, w), sums to 1 over an image's places
     attended: Tensor  # z_local (B, d)
-
-    @property
-    def class_scores(self) -> Tensor:
-        """Of the whole image, (B, C): the mean over places, as in a class activation map."""
-        return self.place_scores.mean(dim=(2, 3))
+    class_scores: Tensor  # of the image (B, C): the mean over places, as in a class activation map
 
 
 class ViewFeatures(NamedTuple):
@@ -71,10 +67,10 @@ def evidence(place_scores: Tensor, class_weights: Tensor) -> Tensor:
     return torch.einsum("bchw,bc->bhw", place_scores, class_weights)
 
 
-def spatial_softmax(evidence: Tensor, scale: float = 1.0) -> Tensor:
+def spatial_softmax(scores: Tensor, scale: float = 1.0) -> Tensor:
     """alpha: softmax over an image's places, (B, h, w), in float32 at least."""
-    places = evidence.flatten(1).to(torch.promote_types(evidence.dtype, torch.float32))
-    return (scale * places).softmax(dim=1).view(evidence.shape)
+    places = scores.flatten(1).to(torch.promote_types(scores.dtype, torch.float32))
+    return (scale * places).softmax(dim=1).view(scores.shape)
 
 
 class LocalNetwork(nn.Module):
@@ -103,7 +99,7 @@ class LocalNetwork(nn.Module):
         else:
             attention = spatial_softmax(torch.zeros_like(place_scores[:, 0]))
         attended = torch.einsum("bdhw,bhw->bd", features, attention.to(features))
-        return LocalView(features, place_scores, attention, attended)
+        return LocalView(features, place_scores, attention, attended, pooled)
 
 
 class TwoViewNetwork(HashNetwork):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from cscelab.ordinal import CodeLayout
+from cscelab.layout import CodeLayout
 from cscelab.retrieval import inputs
 from cscelab.retrieval.bitplanes import counted_rows, popcount
 from cscelab.retrieval.counting import Tiles

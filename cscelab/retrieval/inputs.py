@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from cscelab.codes import BITS_PER_BYTE, as_signs, pack, unpack
-from cscelab.ordinal import CodeLayout
+from cscelab.layout import CodeLayout
 
 Array = np.ndarray | torch.Tensor
 

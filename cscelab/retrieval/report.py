@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cscelab.ordinal import CodeLayout
+from cscelab.layout import CodeLayout
 from cscelab.retrieval import bootstrap
 from cscelab.retrieval.diagnostics import CodeReport
 from cscelab.retrieval.measures import Measure, PRCurve

@@ -16,8 +16,9 @@ from cscelab.figures.browse import speaking_maps
 from cscelab.figures.overlay import overlaid
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.figures.style import RIGHT_MARK, WRONG_MARK
+from cscelab.layout import CodeLayout
 from cscelab.neighbours import Neighbours, name_in_line, unit_of
-from cscelab.ordinal import CodeLayout, read_one_hot
+from cscelab.ordinal import read_one_hot
 from cscelab.widgets.browser_state import BrowserState, among_rows, hardest_first
 
 LARGEST = 160  # pixels of a picture's longer side as it is sent; tiles are about 96 wide

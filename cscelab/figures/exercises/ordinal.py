@@ -9,7 +9,8 @@ import torch
 from cscelab.experiment import Run
 from cscelab.figures.exercises.answers import Exercise, near, whole
 from cscelab.figures.ordinal_noise import symbol_flips
-from cscelab.ordinal import CodeLayout, differing_symbols, read_one_hot
+from cscelab.layout import CodeLayout
+from cscelab.ordinal import differing_symbols, read_one_hot
 
 
 def bits_one_hot(answer: Any) -> bool:
