@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cscelab.model.backbone import BACKBONES, BackboneConfig
-from cscelab.model.views import LocalNetwork, LocalView, TwoViewConfig, TwoViewNetwork, evidence, spatial_softmax
+from cscelab.model.views import LocalNetwork, TwoViewConfig, TwoViewNetwork, evidence, spatial_softmax
 from cscelab.model.vit import VisionTransformerTrunk
 
 SIDE = 64  # px: stage 4 of the tiny trunk is 4 x 4
