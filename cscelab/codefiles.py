@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cscelab.arrayfiles import UNNAMED, ArrayFile, open_arrays, split_name
+from cscelab.records import known_arity, packed_bits, shared_arity
+from cscelab.retrieval.inputs import code_layout
 
 # An array's name is a word for the side and one for the kind, in either order: qB, B_test, tst_binary, codes_query.
 # The sides' words come in ranks: train_codes are the database only where nothing is called database_codes.
@@ -31,9 +33,9 @@ EXACT = 2**53  # from here on floats skip whole numbers
 class CodeData:
     """What `read_codes` found, as `cscelab.score.score` and `cscelab.evaluate.evaluate` take it.
 
-    Codes (N, K) of {-1, +1} or {0, 1}, or packed uint8 (N, ceil(K/8)) of `bits`; labels (N,) or multi-hot (N, C);
-    ids int64 (N,) or None; notes: a sentence for everything that was guessed or turned; sources: "query codes" and
-    the like -> the FILE or FILE:NAME that they came from.
+    Codes (N, K) of {-1, +1} or {0, 1}, or packed uint8 (N, ceil(K/8)); bits: K of packed codes, of symbols R log2(k);
+    arity: k of one-hot symbols; labels (N,) or multi-hot (N, C); ids int64 (N,) or None; notes: a sentence for
+    everything that was guessed or turned; sources: "query codes" and the like -> the FILE or FILE:NAME they came from.
     """
 
     query_codes: np.ndarray
@@ -43,6 +45,7 @@ class CodeData:
     query_ids: np.ndarray | None = None
     database_ids: np.ndarray | None = None
     bits: int | None = None
+    arity: int | None = None
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,7 +73,10 @@ class _Found:
 @dataclass
 class _Reader:
     bits: int | None
+    arity: int | None
     binarise: bool
+    width: int | None = None  # of packed codes, where the file tells
+    known: list[int | None] = field(default_factory=list)  # of each side the arity, where the file tells
     notes: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
 
@@ -86,6 +92,7 @@ class _Reader:
             self.sources[f"{side} {kind}"] = str(found)
             if found.name:
                 self.notes.append(f"{side} {kind}: {found}.")
+        self.known.append(known_arity(codes.file, codes.name))
         code_rows, label_rows = self._oriented(side, codes, labels)
         arrays = [self._binary(side, codes, code_rows), label_rows]
         if ids_at or f"{side}_ids" in file.names:
@@ -94,6 +101,14 @@ class _Reader:
             self.sources[f"{side} ids"] = str(ids)
             arrays.append(_whole(side, ids))
         return arrays
+
+    def settle(self) -> None:
+        """The arity that the files tell where none was given, and the bits of packed codes."""
+        if self.arity is None and (shared := shared_arity(*self.known)):
+            self.arity = shared
+            self.notes.append(f"query and database codes are symbols of {self.arity}, one-hot.")
+        if self.width is not None:
+            self.bits = code_layout(self.width, self.arity).bits
 
     def upright(self, sides: list[list[np.ndarray]]) -> None:
         """Turns both sides where they lie a column an item with as many bits as classes, so that their rows agreed.
@@ -146,12 +161,12 @@ class _Reader:
         return pair
 
     def _binary(self, side: str, found: _Found, codes: np.ndarray) -> np.ndarray:
-        """The codes as they are where binary, their signs where `binarise`; `bits` from the file where packed."""
+        """The codes as they are where binary, their signs where `binarise`; `width` from the file where packed."""
         if codes.dtype.kind in "bu":
-            if codes.dtype == np.uint8 and self.bits is None:
-                self.bits = _packed_bits(found, codes)
-                if self.bits:
-                    self.notes.append(f"{side} codes are packed, {self.bits} bits each.")
+            if codes.dtype == np.uint8 and self.bits is None and self.width is None:
+                self.width = packed_bits(found.file, found.name, codes)
+                if self.width:
+                    self.notes.append(f"{side} codes are packed, {self.width} bits each.")
             return codes
         is_bit = (codes == 1) | (codes == -1) | (codes == 0)
         if is_bit.all() and not ((codes == 0).any() and (codes == -1).any() and self.binarise):
@@ -174,14 +189,16 @@ class _Reader:
 def read_codes(
     query: str, database: str | None = None, query_labels: str | None = None, database_labels: str | None = None,
     query_ids: str | None = None, database_ids: str | None = None, bits: int | None = None, binarise: bool = False,
+    arity: int | None = None,
 ) -> CodeData:  # fmt: skip
     """Codes and labels of both sides from files, each FILE or FILE:NAME; one file may hold everything.
 
     What is not given is looked for by the usual names, labels beside their codes and the database beside the queries.
-    bits: K of packed uint8 codes, read from the file where `cscelab` wrote it. binarise: take signs of real values.
+    bits: K of packed uint8 codes, of symbols R log2(k); arity: k where codes are one-hot symbols; both are read from
+    the files where `cscelab` wrote them. binarise: take signs of real values.
     Raises OSError for files that cannot be read and ValueError for arrays that cannot be told or do not fit.
     """
-    reader = _Reader(bits, binarise)
+    reader = _Reader(bits, arity, binarise)
     own = database is not None and split_name(database)[0] != split_name(query)[0]
     beside = database if database is not None else str(split_name(query)[0])
     sides = [
@@ -189,6 +206,7 @@ def read_codes(
         reader.side("database", beside, database_labels, database_ids, own, single=database is not None),
     ]
     reader.upright(sides)
+    reader.settle()
     (q_codes, q_labels, *q_ids), (d_codes, d_labels, *d_ids) = sides
     # Ids found on one side only are no use; ids asked for on one side only are a mistake, which the evaluator names.
     found = (q_ids and d_ids) or query_ids or database_ids
@@ -196,9 +214,7 @@ def read_codes(
         q_codes, q_labels, d_codes, d_labels,
         query_ids=q_ids[0] if found and q_ids else None,
         database_ids=d_ids[0] if found and d_ids else None,
-        bits=reader.bits,
-        notes=tuple(reader.notes),
-        sources=reader.sources,
+        bits=reader.bits, arity=reader.arity, notes=tuple(reader.notes), sources=reader.sources,
     )  # fmt: skip
 
 
@@ -260,18 +276,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
 
 
-def _packed_bits(found: _Found, codes: np.ndarray) -> int | None:
-    """K of packed codes where the file tells: an array `bits`, or the real values that the codes are the signs of."""
-    names, width = found.file.names, codes.shape[1]
-    values = found.name.replace("codes", "values")
-    told = []
-    if "bits" in names and found.file.read("bits").size == 1:
-        told.append(int(found.file.read("bits").item()))
-    if values != found.name and values in names:
-        told.append(found.file.read(values).shape[-1])
-    return next((k for k in told if width == -(-k // 8) and (width != k or codes.max() > 1)), None)
-
-
 def _whole(side: str, found: _Found) -> np.ndarray:
     """Ids (N,) or (1, N) as a vector, int64 where they came as float64, as tables and MATLAB hold all numbers."""
     ids = _vector(found.array) if found.array.ndim == 2 else found.array
@@ -292,5 +296,4 @@ def _vector(array: np.ndarray) -> np.ndarray:
 
 
 def _first(where: np.ndarray) -> str:
-    row, column = np.argwhere(where)[0]
-    return f"row {row}, column {column}"
+    return "row {}, column {}".format(*np.argwhere(where)[0])

@@ -17,7 +17,7 @@ import numpy as np
 
 from cscelab.retrieval import inputs, measures
 from cscelab.retrieval.cosine import ValuedSide, rank_by_cosine, valued_side
-from cscelab.retrieval.diagnostics import CodeStatistics, layout_of, quantization_error
+from cscelab.retrieval.diagnostics import CodeStatistics, quantization_error
 from cscelab.retrieval.inputs import Array
 from cscelab.retrieval.ranking import DENOMINATORS, FROM_HISTOGRAMS, TIES, Histograms, between
 from cscelab.retrieval.report import Report
@@ -38,11 +38,12 @@ def mean_average_precision(
 ) -> float:  # fmt: skip
     """mAP@k of codes (Q, K) against codes (N, K) ranked by Hamming distance; k=None ranks the whole database.
 
-    Codes are {-1, +1} or {0, 1}, or packed uint8 with `bits`; labels are class ids (N,) or multi-hot (N, C), and
+    Codes are {-1, +1} or {0, 1}, or packed uint8 with `bits`, K; labels are class ids (N,) or multi-hot (N, C), and
     two items are relevant to each other when they share one. Items with the query's id are left out of its ranking.
     `empty="drop"` leaves out queries without any relevant item instead of counting 0 (HashNet's code drops more:
     also the queries whose top k holds no relevant item). sharded: the database is this rank's part of it.
-    One-hot codes of symbols need nothing more: twice the symbols that differ orders the database as their number does.
+    One-hot codes of symbols need nothing more, `bits` being their K columns: twice the symbols that differ orders the
+    database as their number does.
     Raises ValueError for input that does not fit together, when "drop" leaves no query, and for ties by index of a
     database that can be read only once.
     """
@@ -104,8 +105,9 @@ def evaluate(
     second pass and is left out for a database that can be read only once; query_values (Q, D) and database_values
     (N, D), both or neither, are ranked by cosine for `continuous_map`; precision_at: the n of precision@n and recall@n,
     for multi-hot labels also of ACG@n and NDCG@n; radius: Hamming radii in bits, or in symbols with an arity.
-    arity: k where codes are symbols of k values written one-hot (`cscelab.ordinal`), K = R k bits, which is checked of
-    every code: all distances of the report then count symbols. Raises ValueError.
+    arity: k where codes are R symbols of k values written one-hot (`cscelab.ordinal`), K = R k columns, which is
+    checked of every code: all distances of the report then count symbols, and `bits`, needed for packed codes, are
+    those that the symbols tell, R log2(k), as in the report. Raises ValueError.
     """
     ks = list(dict.fromkeys(inputs.depth("k", one) for one in inputs.several(k)))
     if not ks:
@@ -114,10 +116,10 @@ def evaluate(
     depths = sorted({inputs.whole_number("precision_at", n) for n in inputs.several(precision_at)})
     radii = sorted({inputs.whole_number("radius", r, least=0) for r in inputs.several(radius)})
     parts = World() if sharded else Alone()
-    given = query_codes, query_labels, database_codes, database_labels, bits, query_ids, database_ids, sharded
+    given = query_codes, query_labels, database_codes, database_labels, bits, query_ids, database_ids, sharded, arity
     queries, database = parts.attempt(lambda: two_sides(*given))
     values = parts.attempt(lambda: _values(queries, database, query_values, database_values, sharded))
-    layout = parts.attempt(lambda: layout_of(queries, arity))
+    layout = parts.attempt(lambda: inputs.one_hot_layout(queries.packed, queries.bits, arity))
     statistics = CodeStatistics(queries.bits)
     counts, earlier = _counts(queries, database, parts, queries.labels.ndim == 2, statistics)
     statistics.join(parts)

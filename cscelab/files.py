@@ -33,8 +33,9 @@ class EncodedFiles:
 
     def text(self) -> str:
         """A line an image: its bits, or its symbols with commas between, then its path."""
-        lines = ["".join("1" if bit > 0 else "0" for bit in code) for code in self.codes]
-        if self.arity is not None:
+        if self.arity is None:
+            lines = ["".join("1" if bit > 0 else "0" for bit in code) for code in self.codes]
+        else:
             lines = [",".join(map(str, symbols)) for symbols in read_one_hot(self.codes, self.arity).tolist()]
         return "\n".join(f"{line}  {path}" for line, path in zip(lines, self.paths, strict=True))
 

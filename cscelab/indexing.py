@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from cscelab.arrayfiles import OPENERS, UNNAMED, ArrayFile, open_arrays, split_name
+from cscelab.codes import unpack
 from cscelab.datasets.imagecache import SUFFIXES
-from cscelab.experiment import Experiment, Run
+from cscelab.experiment import Run
 from cscelab.files import encode_files, encoder_name
 from cscelab.indexes.file import is_index
+from cscelab.indexes.inputs import check_codes
 from cscelab.layout import CodeLayout
+from cscelab.ordinal import read_one_hot
+from cscelab.records import encoder_of, is_run, known_arity, known_bits
 from cscelab.retrieval.inputs import code_layout, whole_number
 from cscelab.search import CodeIndex
 
@@ -24,7 +27,7 @@ SETTINGS = {"flat": (), "ivf": ("probes", "nlist"), "hnsw": ("ef",)}  # of each 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Codes (N, K) or packed (N, ceil(K / 8)) of `bits`; ids (N,) and paths (N,) where they are known.
+    """Codes (N, K) or packed (N, ceil(K / 8)) of `bits` as stored; ids (N,) and paths (N,) where they are known.
 
     note: a sentence where the codes may not be what they seem; arity: k where the bits are known to be one-hot symbols,
     whose distances are then counted in symbols.
@@ -57,7 +60,7 @@ def is_codes_file(inputs: Sequence[str]) -> bool:
     if not inputs:
         raise ValueError("no images and no codes were given; name image files, a folder or a file of codes")
     path = split_name(inputs[0])[0]
-    return len(inputs) == 1 and (path.suffix.lower() in OPENERS or _is_run(path))
+    return len(inputs) == 1 and (path.suffix.lower() in OPENERS or is_run(path))
 
 
 def method_of(run: Run | None, method: str | None, inputs: Sequence[str]) -> str:
@@ -65,7 +68,11 @@ def method_of(run: Run | None, method: str | None, inputs: Sequence[str]) -> str
 
     A stored run's codes.npz is of that run. Raises ValueError where `method` is given and another is known.
     """
-    known = _recorded(*split_name(inputs[0])) if is_codes_file(inputs) else encoder_name(run)
+    if is_codes_file(inputs):
+        path, array = split_name(inputs[0])
+        known = encoder_of(open_arrays(path), array)
+    else:
+        known = encoder_name(run)
     if method and known and method != known:
         raise ValueError(f"{inputs[0]} is of the encoder {known}, but --method {method} was given; leave it out")
     return method or known or ""
@@ -129,7 +136,7 @@ def read_source(
     Args:
         inputs: images and folders of images, or one FILE, FILE:NAME or stored run's folder of codes.
         run: the encoder of images; the shipped one by default.
-        bits: of packed codes whose file does not tell; by default the index's.
+        bits: of packed codes whose file does not tell, of symbols R log2(k); by default the index's.
         side: database or query: which codes of a stored run's codes.npz.
         index: what the codes are for; it must not hold images of the database side already.
 
@@ -157,16 +164,16 @@ def check_bits(source: Source, index: CodeIndex) -> None:
 
 
 def storage(layout: CodeLayout) -> str:
-    """What ordinal codes are and what they take, in words."""
+    """What the bits of ordinal codes in an index are and what they take, in words."""
     one_hot, bare = layout.stored_bytes, layout.packed_bytes
-    return f"{layout}, {one_hot} bytes a code as one-hot in the index, {bare} as bare symbols"
+    return f"{layout.width} bits one-hot of {layout}, {one_hot} bytes a code in the index, {bare} as bare symbols"
 
 
 def answers(index: CodeIndex, source: Source, k: int, radius: int | None = None) -> str:
     """A table with a row for each neighbour: query, rank from 1, id, distance in bits, and the path where known.
 
     Of ordinal queries distances and the radius are in symbols, and the column says so. A query for which fewer come
-    back than there are says so in a row of its own.
+    back than there are says so in a row of its own. Raises ValueError where such queries find what is no symbols.
     """
     check_bits(source, index)
     layout = source.layout
@@ -178,6 +185,8 @@ def answers(index: CodeIndex, source: Source, k: int, radius: int | None = None)
         near = index.search_radius(source.codes, step * whole_number("radius", radius, least=0))
         cuts = near.lims[1:-1]
         lists = list(zip(np.split(near.distances, cuts), np.split(near.ids, cuts), strict=True))
+    if layout.arity is not None:
+        _check_symbols(index, np.unique(np.concatenate([ids for _, ids in lists])), layout.arity)
     rows = [("query", "rank", "id", "distance" if layout.arity is None else f"distance_in_{layout.unit}", "path")]
     wanted = min(k, len(index)) if radius is None else 0
     for name, (distances, ids) in zip(source.names(), lists, strict=True):
@@ -192,33 +201,23 @@ def answers(index: CodeIndex, source: Source, k: int, radius: int | None = None)
     return "\n".join(f"{q:<{query}}  {r:>{rank}}  {i:>{item}}  {d:>{distance}}  {p}".rstrip() for q, r, i, d, p in rows)
 
 
-def _recorded(path: Path, name: str | None) -> str | None:
-    """The encoder's name in what `cscelab encode --out` wrote, or a stored run's; None for other files of codes."""
-    file = open_arrays(path)
-    folder = file.path.parent
-    if file.path.name == "codes.npz" and _is_run(folder) and "encoder" not in file.names:
-        return Path(os.path.abspath(folder)).name  # as `encoder_name` has it
-    if name not in (None, "codes") or "encoder" not in file.names:
-        return None
-    recorded = file.load("encoder")
-    return str(recorded) if recorded.dtype.kind == "U" and recorded.ndim == 0 else None
-
-
-def _known_arity(file: ArrayFile) -> int | None:
-    """k of the symbols, as `cscelab encode --out` records it, or of a stored run's method; None where nobody says."""
-    if "arity" in file.names and file.read("arity").size == 1:
-        return int(file.read("arity").item())
-    folder = file.path.parent
-    if file.path.name != "codes.npz" or not _is_run(folder):
-        return None
+def _check_symbols(index: CodeIndex, ids: np.ndarray, arity: int) -> None:
+    """Raises ValueError unless these items of the index are symbols: distances of others are no numbers of them."""
     try:
-        return Experiment.from_dict(json.loads((folder / "experiment.json").read_text())).layout.arity
-    except (KeyError, TypeError, ValueError):
-        return None  # of another version, or of a method from elsewhere
+        if len(ids):
+            read_one_hot(index.reconstruct(ids), arity)
+    except ValueError:
+        raise ValueError(
+            f"the queries are symbols of {arity}, and the index holds codes that are not; use one encoder"
+        ) from None
 
 
-def _is_run(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ("codes.npz", "experiment.json"))
+def _check_told(who: str, codes: np.ndarray, arity: int, width: int) -> None:
+    """Raises ValueError where codes that `who` calls symbols are none."""
+    try:
+        read_one_hot(unpack(check_codes("codes", codes, width), width), arity)
+    except ValueError as error:
+        raise ValueError(f"{who} are symbols of {arity}, but {error}") from None
 
 
 def _refuse_twice(paths: Sequence[str], index: CodeIndex | None) -> None:
@@ -253,15 +252,13 @@ def _read_codes(file: ArrayFile, name: str | None, bits: int | None, side: str, 
             )
         name = known[0]
     codes = file.read(name)
-    ids, values = (name.replace("codes", other) for other in ("ids", "values"))
+    ids = name.replace("codes", "ids")
     own = name != UNNAMED and "codes" in name
-    stated, expected = None, index_bits if bits is None else bits
-    if "bits" in names and file.read("bits").size == 1:
-        stated = int(file.read("bits").item())
-    elif own and values in names:
-        stated = file.read(values).shape[-1]
-    if None not in (stated, bits) and stated != bits:
-        raise ValueError(f"{file.path} holds codes of {stated} bits, but --bits {bits} was given; leave it out")
+    stated, arity = known_bits(file, name), known_arity(file, name)
+    if bits is not None and stated is not None and code_layout(stated, arity).bits != bits:
+        held = code_layout(stated, arity)
+        raise ValueError(f"{file.path} holds codes of {held}, but --bits {bits} was given; leave it out")
+    expected = index_bits if bits is None else CodeLayout(bits, arity).width
     packed = codes.dtype == np.uint8 and codes.size > 0 and codes.max() > 1
     if stated is None and expected is None and packed:
         raise ValueError(f"{file.path} holds packed codes and not how many bits they have; give it with --bits")
@@ -272,11 +269,14 @@ def _read_codes(file: ArrayFile, name: str | None, bits: int | None, side: str, 
     if file.path.suffix.lower() == ".mat" and codes.ndim == 2 and not packed and len(codes) < columns != expected:
         n_rows = len(codes)
         note = f"{n_rows} codes of {columns} bits; if they are {columns} codes of {n_rows} bits, transpose."
+    width = next(known for known in (stated, expected, columns) if known is not None)
+    if arity is not None:
+        _check_told(f"{file.path} says that {name}", codes, arity, code_layout(width, arity).width)
     return Source(
         codes,
-        next(known for known in (stated, expected, columns) if known is not None),
+        width,
         file.read(ids) if own and ids in names else None,
         None if paths is None or paths.dtype.kind != "U" else tuple(paths.tolist()),
         note,
-        _known_arity(file) if own else None,
+        arity,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,9 +49,14 @@ def nearest(run: Run, k: int = 10, query_rows: np.ndarray | None = None) -> Neig
     return Neighbours(rows, distances, shares_label(codes["query_labels"][queries], codes["database_labels"][rows]))
 
 
-def unit_of(layouts: Iterable[CodeLayout]) -> str:
-    """What distances of these codes are counted in: "bits", "symbols" or "bits or symbols"."""
-    return " or ".join(sorted({layout.unit for layout in layouts}))
+def unit_of(layouts: Iterable[CodeLayout], titles: Sequence[str] = ()) -> str:
+    """What distances of these codes are counted in: "bits", "symbols", or where there are both "bits or symbols", and
+    with the titles of the codes whose is which: "bits (DOH: in symbols)"."""
+    units = [layout.unit for layout in layouts]
+    if len(set(units)) == 1:
+        return units[0]
+    ordinal = [title for title, unit in zip(titles, units, strict=False) if unit == "symbols"]
+    return f"bits ({', '.join(dict.fromkeys(ordinal))}: in symbols)" if titles else "bits or symbols"
 
 
 def places_by_id(ids: np.ndarray) -> np.ndarray:

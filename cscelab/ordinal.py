@@ -34,15 +34,18 @@ def one_hot_codes(symbols: Tensor, arity: int) -> Tensor:
 def read_one_hot(codes: Array, arity: int) -> Tensor:
     """Undo `one_hot_codes`: codes (N, R k) as for `codes.as_signs` -> int64 (N, R).
 
-    Raises ValueError where a group has not exactly one +1.
+    Raises ValueError for codes of another width, and where a group has not exactly one +1.
     """
-    chosen = grouped(torch.as_tensor(as_signs(codes)), arity) > 0
+    signs = torch.as_tensor(as_signs(codes))
+    if signs.shape[1] % arity:
+        raise ValueError(f"codes of shape {tuple(signs.shape)}; expected (N, R * {arity}), groups of {arity}")
+    chosen = grouped(signs, arity) > 0
     n_chosen = chosen.sum(dim=2)
     if (n_chosen != 1).any():
         row, group = (int(i) for i in (n_chosen != 1).nonzero()[0])
         raise ValueError(
             f"code {row} has {int(n_chosen[row, group])} bits of +1 in group {group} of {arity}; expected exactly one: "
-            "give codes of a method that puts out symbols, and their arity"
+            "give one-hot codes of this arity"
         )
     return chosen.to(torch.uint8).argmax(dim=2)
 

@@ -104,7 +104,7 @@ DOH_ROWS = {
     "Both views without attention": "doh/no-attention",
     "Both views with attention (DOH)": "doh",
     "Both, tanh and sign": "doh/sign",
-    "Both, pairs weighted to balance": "doh/balanced",
+    "Both, balanced pairs, pair weight 4": "doh/balanced",
 }
 ARITY_SWEEP = {2: "doh/2-ary", 4: "doh", 8: "doh/8-ary", 16: "doh/16-ary"}  # k -> recipe
 

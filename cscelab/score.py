@@ -178,7 +178,8 @@ def score(
     Args:
         ks: one depth or several, None for the whole database, as is any depth beyond it; by default DEPTHS as far as
             the database reaches.
-        arity: k where codes are symbols of k values written one-hot: it changes no mAP, and is checked; radii and
+        bits: K of packed codes; with an arity the bits that their symbols tell, R log2(k).
+        arity: k where codes are R symbols of k values written one-hot: it changes no mAP, and is checked; radii and
             distances of the report then count symbols.
         empty: queries without any relevant item count as 0, or are dropped.
         orders: random orders of the database, drawn from `seed`, to sort in; 0 leaves them out.
@@ -215,7 +216,7 @@ def score(
         order = generator.permutation(n_database)
         sorting = evaluate(
             query_codes[sample], query_labels[sample], database_codes[order], database_labels[order],
-            k=depths, bits=bits, precision_at=(), radius=(), ties=("expected", "index"),
+            k=depths, bits=bits, arity=arity, precision_at=(), radius=(), ties=("expected", "index"),
             query_ids=None if query_ids is None else query_ids[sample],
             database_ids=None if database_ids is None else database_ids[order],
         )  # fmt: skip

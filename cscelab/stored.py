@@ -126,7 +126,7 @@ def measure(experiment: Experiment, query: Encoded, database: Encoded) -> dict[s
     unbinarised values by cosine: what binarising costs) and the whole Report."""
     report = evaluate(
         query.codes, query.labels, database.codes, database.labels,
-        k=experiment.map_at, bits=experiment.layout.width, arity=experiment.layout.arity,
+        k=experiment.map_at, bits=experiment.bits, arity=experiment.layout.arity,
         query_values=query.values, database_values=database.values,
         query_ids=query.ids, database_ids=database.ids,
     )  # fmt: skip

@@ -357,3 +357,40 @@ def test_messages_name_where_the_arrays_came_from(tmp_path, arrays):
     assert data.located("query codes are odd") == f"{path}:query_codes: query codes are odd"
     assert data.located("3 bits and 4 bits") == f"{path}:query_codes, {path}:database_codes: 3 bits and 4 bits"
     assert data.located("k is 0") == "k is 0"
+
+
+def symbols_file(path, k, codes_of=("query", "database"), **more) -> str:
+    """Packed one-hot codes of random symbols, 6 of 4 or 3 of 8, 24 bits stored, with labels."""
+    rng, arrays = np.random.default_rng(1), {}
+    for side, n in (("query", Q), ("database", N)):
+        if side in codes_of:
+            chosen = np.eye(k, dtype=bool)[rng.integers(0, k, (n, 24 // k))].reshape(n, 24)
+            arrays |= {f"{side}_codes": np.packbits(chosen, axis=1), f"{side}_labels": rng.integers(0, C, n)}
+    np.savez(path, **arrays, **more)
+    return str(path)
+
+
+@pytest.mark.parametrize(("arity", "bits"), [(4, 12), (8, 9)])
+def test_a_file_that_says_that_its_codes_are_symbols_is_read_as_such(tmp_path, arity, bits):
+    read = read_codes(symbols_file(tmp_path / "own.npz", arity, bits=24, arity=arity))
+    assert (read.arity, read.bits) == (arity, bits)
+    assert "query codes are packed, 24 bits each." in read.notes
+    assert f"query and database codes are symbols of {arity}, one-hot." in read.notes
+    nameless = symbols_file(tmp_path / "nameless.npz", arity, bits=24)
+    assert (read_codes(nameless).arity, read_codes(nameless).bits) == (None, 24)
+    told = read_codes(nameless, arity=arity)
+    assert (told.arity, told.bits) == (arity, bits)
+    told = read_codes(symbols_file(tmp_path / "bare.npz", arity), bits=bits, arity=arity)
+    assert (told.arity, told.bits) == (arity, bits)
+
+
+def test_files_that_disagree_about_symbols_are_refused_unless_told(tmp_path):
+    query = symbols_file(tmp_path / "q.npz", 4, ["query"], bits=24, arity=4)
+    bare = symbols_file(tmp_path / "bare.npz", 4, ["database"], bits=24)
+    eight = symbols_file(tmp_path / "eight.npz", 8, ["database"], bits=24, arity=8)
+    for database in (bare, eight):
+        said = "the query codes' file says that they are symbols of 4, but not the database codes'; give codes of one"
+        with pytest.raises(ValueError, match=said):
+            read_codes(query, database)
+    data = read_codes(query, bare, arity=4)
+    assert (data.arity, data.bits) == (4, 12)

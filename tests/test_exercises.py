@@ -70,7 +70,7 @@ WRONG = {  # answers of the right kind, among them those that slipped through, o
     "11-2": [-0.2, 1.4, 1.6, -1],
     "11-3": [-1, 41, 0.5],
     "12-1": [48, 16, 384, 127.5],
-    "12-2": [0.067, 0.85, -0.144, 0],
+    "12-2": [0.067, 0.85, -0.144, 0, 0.145, 0.1434],
     "12-3": [-1, 41, 0.5],
 }
 STRANGE = [
@@ -249,6 +249,9 @@ def test_the_conditions_of_notebook_12_are_what_a_hand_gets(notebook, capsys):
     assert 0 < near < len(database)
     for name, answer in {"12-1": 128, "12-2": math.erfc(0.75) / 2, "12-3": near}.items():
         assert said(capsys, name, answer, notebook) == "right\n"
+    assert said(capsys, "12-2", 0.144, notebook) == "right\n"  # rounded as asked
+    with pytest.raises(ValueError, match="are plain bits; give a run of symbols, as `doh`"):
+        check("12-3", near, doh=notebook["csce"])
 
 
 def test_mistakes_of_a_notebook_are_one_sentence():

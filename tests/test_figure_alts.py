@@ -136,6 +136,7 @@ def draw_ordinal(folder: Path, splits: Splits) -> dict[str, Callable[[], Figure]
     rows = {doh.WHOLE: [run], doh.REFERENCE: [csq]}
     return {
         "arity_figure": lambda: arity.arity_figure(arity.arity_table({16: {2: [two], 4: [run]}})),
+        "precision_recall_figure": lambda: doh.precision_recall_figure({"DOH": run, "k = 2": two}),
         "attention_figure of DOH": lambda: attention_maps.attention_figure(
             {"DOH": (run, attention_maps.ATTENTION)}, splits.query, NAMES, n=3
         ),

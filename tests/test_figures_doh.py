@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fake_runs import make_run, texts, unwrapped
+from fake_runs import make_run, make_splits, texts, unwrapped
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cscelab.datasets.loader import as_tensor
 from cscelab.experiment import fresh_method
 from cscelab.explain import OwnAndOthers, mass_inside
-from cscelab.figures import arity, attention_maps, build, doh, doh_group
+from cscelab.figures import arity, attention_lesson, attention_maps, build, doh, doh_group
 from cscelab.figures.provenance import SMOKE_MARK
 from cscelab.jobs import distinct
 from cscelab.methods.csce import CSCEConfig
@@ -91,7 +91,9 @@ def test_the_attention_drawn_is_the_networks_in_evaluation(splits):
 @pytest.mark.parametrize("config", [CSQConfig(UNTRAINED), replace(WHOLE, views="global")])
 def test_methods_without_a_local_view_have_no_attention(config, splits):
     method = replace(config, image_size=24).build(3, 12)
-    with pytest.raises(ValueError, match=f"{config.title} has no local view here; give a DOH whose views are both or"):
+    with pytest.raises(
+        ValueError, match=f"{config.title} has no local view; give a run of DOH whose views are both or"
+    ):
         attention_maps.attention_maps(method, splits.query.images)
     assert not attention_maps.looks_locally(config)
 
@@ -150,6 +152,8 @@ def test_the_table_holds_means_deviations_and_paired_differences(rows, frame):
         expected = difference(ap("Both, tanh and sign"), ap(row))
         assert frame.loc["Both, tanh and sign", columns].tolist() == pytest.approx(list(map(float, expected)))
     assert not [name for name in frame.columns if "published" in name]
+    rebuilt = frame["paper"].str.endswith("reconstruction")
+    assert list(rebuilt.index[~rebuilt]) == ["CSQ"]
 
 
 def test_the_table_says_what_a_code_takes(frame):
@@ -203,13 +207,25 @@ def test_whether_the_goals_are_reached_is_said_from_the_numbers(frame, gap, low,
     changed.loc[doh.WHOLE, [f"difference to CSQ{end}" for end in ("", ", low", ", high")]] = gap, low, high
     changed.loc[doh.WHOLE, ["seed 0", "seed 1"]] = 0.5, 0.75
     changed.loc["CSQ", ["seed 0", "seed 1"]] = 0.625, 0.5
-    changed.loc[doh.WHOLE, "attention on target"] = 1.996
+    changed.loc[doh.WHOLE, "attention on target"] = 1.99
     text = doh.goals(changed)
     assert said in text
     assert "; seed by seed −0.125, +0.250. " in text
-    assert text.endswith("at least 2 times a uniform map's: no (1.996).")
-    changed.loc[doh.WHOLE, "attention on target"] = 2.0
-    assert doh.goals(changed).endswith("yes (2.000).")
+    assert "at least 2 times a uniform map's: no (1.99; " in text
+    changed.loc[doh.WHOLE, ["attention on target", "attention on target, others"]] = 2.0, 1.6
+    assert doh.goals(changed).endswith(
+        "yes (2.00; other images' maps, which know nothing of the image, have 1.60: its own have 1.2 times that)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.0, "+0.000"), (-0.0003, "−0.0003"), (0.00004, "+0.00004"), (-0.0005, "−0.001"), (0.0104, "+0.010")],
+)
+def test_differences_never_hide_on_which_side_of_0_they_are(frame, value, said):
+    changed = frame.copy()
+    changed.loc[doh.WHOLE, [f"difference to CSQ{end}" for end in ("", ", low", ", high")]] = 0.1, value, 0.2
+    assert f"(+0.100 [{said}, +0.200], the interval agrees)" in doh.goals(changed)
 
 
 def test_the_picture_of_the_table_shows_its_numbers(frame):
@@ -225,6 +241,9 @@ def test_the_picture_of_the_table_shows_its_numbers(frame):
     seeds = next(line for line in precision.lines if line.get_label() == "a seed")
     assert sorted(seeds.get_xdata()) == sorted(frame[["seed 0", "seed 1"]].to_numpy().ravel())
     assert [text.get_text() for text in attention.texts].count("no local view") == 2
+    legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in figure.axes]
+    assert legends[0] == ["mean over seeds", "a seed", "CSQ less 0.03"]
+    assert legends[2] == ["own image's map", "other images' maps", "a uniform map", "2 times that"]
     goal = next(line for line in precision.lines if line.get_label() == "CSQ less 0.03")
     assert goal.get_xdata()[0] == pytest.approx(frame.loc["CSQ", "mAP"] - 0.03)
     below = figure.get_supxlabel().replace("\n", " ")
@@ -257,7 +276,8 @@ def test_the_sweep_over_arities_counts_symbols_and_bytes(tmp_path, splits):
     assert frame.loc[(24, 8), columns].tolist() == [8, 64, 8, 3]
     assert frame.loc[(12, 2), columns].tolist() == [12, 24, 3, 2]
     assert frame.loc[(24, 4), "mAP"] == runs[24][4][0].mean_average_precision
-    figure = arity.arity_figure(frame, doh.RECONSTRUCTION)
+    assert set(frame["paper"]) == {WHOLE.paper}
+    figure = arity.arity_figure(frame)
     (axes,) = figure.axes
     lines = {bar.get_label(): bar.lines[0] for bar in axes.containers}
     assert list(lines) == ["12 bits", "24 bits"]
@@ -284,7 +304,15 @@ def test_dohs_curve_has_a_point_for_each_number_of_symbols(rows, tmp_path, split
     assert points == {"DOH, 12 bits (6 symbols of 4)": 7, "CSCE-Net, 12 bits": 13, "CSQ, 12 bits": 13}
     report = rows[doh.WHOLE][0].metrics["report"]["pr_curve"]
     assert curves["DOH, 12 bits (6 symbols of 4)"].get_ydata().tolist() == report["precision"]
-    assert "in symbols" in axes.get_xlabel()
+    assert "; radii in bits (DOH: in symbols)" in axes.get_xlabel()
+    rings = [line.get_xydata()[0].tolist() for line in axes.lines if line.get_markersize() == 12]
+    plain = [run.metrics["report"]["pr_curve"] for run in (csce, rows["CSQ"][0])]
+    assert rings == [[curve["recall"][2], curve["precision"][2]] for curve in plain]  # 2 symbols are not 2 bits
+    assert "(ring: 2 bits)" in axes.get_title("left")
+    alone = doh.precision_recall_figure({"DOH": rows[doh.WHOLE][0]}).axes[0]
+    assert len([line for line in alone.lines if line.get_markersize() == 12]) == 1
+    assert "(ring: radius 2)" in alone.get_title("left")
+    assert "; radii in symbols" in alone.get_xlabel()
     assert axes.get_xlabel().endswith(f"seed 0. {doh.RECONSTRUCTION}")
 
 
@@ -315,9 +343,42 @@ def test_attention_is_drawn_over_the_first_of_each_class_with_its_numbers(rows, 
     values = frame.loc["attention"]
     assert f"attention: {values['attention on target']:.2f} [" in note
     assert f"targets take {values['target']:.1%} of their image" in note
+    assert frame["queries"].tolist() == [len(splits.query)] * 3
+    assert set(frame["paper"]) == {WHOLE.paper}
+    further = attention_maps.attention_figure(shown, splits.query, splits.class_names, frame, also=frame.loc[["off"]])
+    values = frame.loc["off"]
+    assert "Not drawn, off: 1.00 [1.00, 1.00], other queries' maps 1.00; of its mass" in unwrapped(texts(further)[-1])
+    assert f"{values['attention inside']:.1%} lie on targets" in unwrapped(texts(further)[-1])
     bare = attention_maps.attention_figure(shown, replace(splits.query, masks=None), splits.class_names)
     assert attention_maps.attention_table(shown, replace(splits.query, masks=None)) is None
     assert not [text for text in texts(bare) if "uniform" in text]
+
+
+def test_images_with_several_labels_are_the_first_and_said_to_be(tmp_path):
+    scenes = make_splits(multilabel=True)
+    run = stored(tmp_path, scenes, 0.2, 0, method=WHOLE, bits=12)
+    figure = attention_maps.attention_figure(
+        {"DOH": (run, attention_maps.ATTENTION)}, scenes.query, scenes.class_names, n=4
+    )
+    drawn = [np.asarray(image.get_array()) for image in figure.axes[0].images]
+    assert np.array_equal(drawn[:4], scenes.query.images[:4])
+    note = unwrapped(texts(figure)[-1])
+    assert note.startswith("Images: the first 4 queries, without choosing.")
+    assert "species to come up" not in note
+
+
+def test_the_lesson_shows_the_networks_own_weights_and_its_scale(rows, splits):
+    run = rows[doh.WHOLE][0]
+    steps = attention_lesson.attention_steps(run, 1)
+    view = next(attention_maps.local_views(run.model(), splits.query.images[1:2]))
+    assert steps.weights == pytest.approx(view.class_weights[0].numpy())
+    assert steps.evidence == pytest.approx(view.evidence[0].numpy())
+    alpha = np.exp(100 * (steps.evidence - steps.evidence.max()).astype(float))
+    assert steps.attention == pytest.approx(alpha / alpha.sum(), rel=1e-3)
+    assert "attention: softmax of 100 m\nover the places" in texts(attention_lesson.attention_steps_figure(run, 1))
+    flat = rows["Both views without attention"][0]
+    with pytest.raises(ValueError, match='weighs every place the same; give a run of DOH whose attention is "spatial"'):
+        attention_lesson.attention_steps_figure(flat)
 
 
 # --- the group
@@ -326,7 +387,9 @@ def test_attention_is_drawn_over_the_first_of_each_class_with_its_numbers(rows, 
 def test_the_group_needs_all_seeds_in_the_table_alone():
     experiments = build.needed(["doh"], "quick")
     rows, sweep = len(DOH_ROWS) + 1, len(ARITY_SWEEP) * 2
-    assert len(distinct(experiments)) == len(experiments) == rows + 1 + sweep
+    assert len(distinct(experiments)) == len(experiments) == rows + 2 + sweep
+    assert recipe("doh", "quick", 32, on="scenes") in experiments
+    assert not [one for one in build.needed(["doh"], "paper") if "scenes/" in one.name]
     assert {one.bits for one in experiments} == {24, 32, 48}
     further = set(build.needed(["doh"], "quick", seeds=3)) - set(experiments)
     assert len(further) == 2 * rows
@@ -353,4 +416,5 @@ def test_the_group_is_written_and_nothing_is_trained_twice(tmp_path, monkeypatch
     assert pd.read_csv(tmp_path / "doh-map-by-arity.csv")["symbols"].tolist() == [12, 6, 4, 3]
     monkeypatch.setattr("cscelab.experiment.fit", lambda *_: pytest.fail("trained again"))
     stored_again = build.run_all(build.needed(["doh"], "smoke"), jobs=1, progress=False)
-    assert len({run.folder for run in stored_again}) == len(DOH_ROWS) + 2 + len(ARITY_SWEEP) - 1  # DOH is in both
+    assert len({run.folder for run in stored_again}) == len(DOH_ROWS) + 3 + len(ARITY_SWEEP) - 1  # DOH is in both
+    assert pd.read_csv(tmp_path / "doh-attention.csv")["map"].tolist()[-1] == "attention of DOH, several birds an image"

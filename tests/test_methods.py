@@ -9,7 +9,7 @@ import torch
 from small_training import IMAGES, LABELS, MULTI, made, step, trained
 
 from cscelab.dsf import sign
-from cscelab.layout import CodeLayout
+from cscelab.layout import CodeLayout, bits_of_symbol
 from cscelab.losses import cosines, margin_loss
 from cscelab.methods import METHODS, HashOutput, MethodConfig
 from cscelab.methods.csce import CSCEConfig
@@ -156,7 +156,7 @@ def test_every_recipe_has_finite_terms_and_gradients_where_it_should_learn(name,
 def test_every_method_serves_every_code_length_that_it_can_write(name, labels):
     config = METHODS_BY_RECIPE[name]
     for bits in LENGTHS:
-        if bits % config.layout(0).symbol_bits:
+        if bits % bits_of_symbol(config.code_arity):
             with pytest.raises(ValueError, match=f"{bits} bits are no whole number of symbols of"):
                 made(config, bits=bits, labels=labels)
             continue

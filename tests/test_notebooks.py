@@ -25,7 +25,7 @@ PICTURES = {  # how many figures each shows at least
     "09_query_browser": 6,
     "10_compared_methods": 7,
     "11_exchnet": 9,
-    "12_deep_ordinal_hashing": 9,
+    "12_deep_ordinal_hashing": 10,
 }
 N_EXERCISES = 3
 OWN_METHOD = "own-method"

@@ -168,7 +168,10 @@ class TestOneHot:
     @pytest.mark.parametrize(
         ("code", "message"),
         [
-            ([-1, -1, -1, -1], "code 1 has 0 bits of .1 in group 1 of 4; expected exactly one: give codes of a method"),
+            (
+                [-1, -1, -1, -1],
+                "code 1 has 0 bits of .1 in group 1 of 4; expected exactly one: give one-hot codes of",
+            ),
             ([1, -1, 1, -1], "code 1 has 2 bits of .1 in group 1 of 4; expected exactly one"),
             ([1, 1, 1, 1], "code 1 has 4 bits of .1 in group 1 of 4; expected exactly one"),
             ([1, 0, 0, 0], "a code value of 0 is half a bit beside -1"),
@@ -184,7 +187,7 @@ class TestOneHot:
 
     def test_codes_of_another_width_or_arity_are_refused(self):
         codes = one_hot_codes(random_symbols(5, 3, 4), 4)
-        with pytest.raises(ValueError, match=r"values of shape \(5, 11\); expected \(B, R \* 4\), groups of 4"):
+        with pytest.raises(ValueError, match=r"codes of shape \(5, 11\); expected \(N, R \* 4\), groups of 4"):
             read_one_hot(codes[:, :11], 4)
         with pytest.raises(ValueError, match=r"codes of shape \(12,\); expected \(N, K\)"):
             read_one_hot(codes[0], 4)

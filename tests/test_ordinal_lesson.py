@@ -97,9 +97,23 @@ class TestNoise:
     def test_without_noise_nothing_flips(self):
         assert exact_flips(drawn_group(), 0) == drawn_flips(drawn_group(), 0).flips == (0, 0, 0, 0)
 
+    @pytest.mark.parametrize("values", [(1.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)])
+    def test_without_noise_not_even_ties_flip(self, values):
+        assert drawn_flips(group(*values), 0).flips == exact_flips(group(*values), 0) == (0, 0, 0, 0)
+
+    def test_the_mean_over_groups_is_that_of_very_many_draws(self):
+        assert mean_symbol_flips(2, 0.5) == pytest.approx(0.1476, abs=2e-4)  # arctan(.5) / pi
+        assert mean_symbol_flips(4, 0.5) == pytest.approx(0.2566, abs=1e-3)  # mean of 300,000 groups
+        generator = torch.Generator().manual_seed(0)
+        for k, noise in ((4, 0.05), (8, 1.0), (16, 0.2)):
+            values = torch.randn(20_000, k, generator=generator, dtype=torch.float64)
+            each = symbol_flips(values, noise)
+            assert abs(mean_symbol_flips(k, noise) - float(each.mean())) < 4 * float(each.std()) / 20_000**0.5
+        assert mean_symbol_flips(4, 0) == 0
+
     def test_on_average_a_symbol_of_two_is_a_sign(self):
-        for noise in (0.25, 1.0):
-            assert mean_symbol_flips(2, noise, groups=10_000) == pytest.approx(mean_sign_flips(1, noise), abs=0.01)
+        for noise in (0.05, 0.25, 1.0, 2.0):
+            assert mean_symbol_flips(2, noise) == pytest.approx(mean_sign_flips(1, noise), abs=1e-4)
         assert mean_sign_flips(1, 1.0) == pytest.approx(0.25)  # half of a right angle
         assert mean_sign_flips(3, 1.0) == pytest.approx(1 - 0.75**3)
 
@@ -120,10 +134,18 @@ class TestNoise:
         )
 
     def test_mistakes_are_one_sentence(self, tmp_path):
-        with pytest.raises(ValueError, match="noise -1 on values of shape .4,.; give a deviation of at least 0"):
+        with pytest.raises(
+            ValueError, match="noise -1 on values of shape .4,. of torch.float64; give a finite deviation"
+        ):
             ordinal_figure(noise=-1)
-        with pytest.raises(ValueError, match=r"on values of shape \(2, 4\); give a deviation"):
+        with pytest.raises(ValueError, match=r"on values of shape \(2, 4\) of torch.float32; give a finite deviation"):
             exact_flips(torch.zeros(2, 4), 0.5)
+        with pytest.raises(ValueError, match=r"noise nan on values of shape \(4,\)"):
+            exact_flips(drawn_group(), math.nan)
+        with pytest.raises(ValueError, match=r"of torch.int64; give .* the values \(k,\) of one group, floating point"):
+            drawn_flips(torch.tensor([1, 2]), 0.5)
+        with pytest.raises(ValueError, match="noise 0.01; give 0 or a deviation of at least 0.05"):
+            mean_symbol_flips(4, 0.01)
         with pytest.raises(ValueError, match="groups of 3 values were asked for; give a power of two"):
             drawn_group(3)
         run = make_run(tmp_path, make_splits(), method=CSQConfig())
@@ -146,6 +168,8 @@ class TestFigures:
         assert one_hot.get_array().tolist() == [[-1, -1, 1, -1]]
         assert signs.get_array().tolist() == [[1, -1, 1, 1]]
         assert "mine: the largest of 4 is value 2, by 0.70" in texts(figure)
+        titles = [axes.get_title("left") for axes in figure.axes]
+        assert "stripes: largest; dots: runner-up; lines: their heights; whiskers: ± noise" in titles
         assert "The symbol is 2, 0.70 ahead of the runner-up, value 0" in figure.alt
 
     def test_chances_are_written_and_drawn(self):

@@ -100,9 +100,13 @@ def test_an_error_in_a_callback_is_raised(monkeypatch):
         checked(explorer)
 
 
-def test_says_what_no_control_reaches(tmp_path):
+def test_says_what_no_control_reaches(tmp_path, run):
     with pytest.raises(ValueError, match=r"k is 3; choose from \(2, 4, 8, 16\), or call `ordinal_figure` on values"):
         OrdinalExplorer(k=3)
+    with pytest.raises(
+        ValueError, match="k is 8, but a run's groups have a size of their own; leave k out, or the run"
+    ):
+        OrdinalExplorer(run, k=8)
     with pytest.raises(ValueError, match="noise is 3, expected 0 to 2; `ordinal_figure` draws any"):
         OrdinalExplorer(noise=3)
     with pytest.raises(ValueError, match="offset is -9, expected -2 to 2"):

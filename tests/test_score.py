@@ -336,7 +336,7 @@ def test_the_command_counts_the_radii_of_ordinal_codes_in_symbols(tmp_path, caps
     symbols = {"query_codes": rng.integers(0, 4, (30, 3)), "database_codes": rng.integers(0, 4, (200, 3))}
     codes = {name: np.packbits(np.eye(4, dtype=bool)[each].reshape(-1, 12), axis=1) for name, each in symbols.items()}
     np.savez(tmp_path / "results.npz", **random_codes() | codes)
-    command(str(tmp_path / "results.npz"), bits=12, arity=4, orders=0, out=tmp_path / "out")
+    command(str(tmp_path / "results.npz"), bits=6, arity=4, orders=1, out=tmp_path / "out")
     assert "mAP@k of 6 bits (3 symbols of 4), 30 queries against 200 items\n" in capsys.readouterr().out
     found = json.loads((tmp_path / "out" / "score.json").read_text())["report"]
     nearest = (symbols["query_codes"][:, None] != symbols["database_codes"]).sum(axis=2).min(axis=1)
@@ -372,8 +372,9 @@ def test_the_command_says_in_one_sentence_that_its_figure_cannot_be_written(tmp_
         ({}, {"k": (0,)}, "--k is 0; expected"),
         ({}, {"orders": -1}, "--orders is -1; expected"),
         ({}, {"arity": 1}, "--arity is 1; expected"),
-        ({}, {"arity": 4}, "{path}:query_codes: query codes: row 0 has 3 bits of +1 in group 0, of 4 bits; expected"),
+        ({}, {"arity": 4}, "{path}:query_codes: query codes: code 0 has 3 bits of +1 in group 0 of 4; expected"),
         ({}, {"arity": 4}, "give one-hot codes of this --arity, or leave --arity out for codes of plain bits"),
+        ({}, {"bits": 8, "arity": 4}, "columns, but --bits 8, with --arity 4 16 columns one-hot or 2 packed; give the"),
         ({}, {"arity": 16}, "--arity 16 came with codes of 8 bits"),
         (
             {"query_codes": np.arange(240).reshape(30, 8) % 4},

@@ -1,6 +1,7 @@
 """Codes of symbols where people look at them: distances by a naive loop, what texts and axes say, index files."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cscelab import compare, neighbours
+from cscelab.cli.scoring import score
 from cscelab.cli.searching import index, query
+from cscelab.codes import pack
 from cscelab.collection import Collection, collection_of
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.experiment import Run
@@ -31,7 +34,7 @@ from cscelab.widgets.browser_state import Given, first_state
 from cscelab.widgets.browser_view import differing, view, written
 
 ARITY = 4
-STORAGE = "32 bits (16 symbols of 4), 8 bytes a code as one-hot in the index, 4 as bare symbols"
+STORAGE = "64 bits one-hot of 32 bits (16 symbols of 4), 8 bytes a code in the index, 4 as bare symbols\n"
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,9 @@ def test_the_unit_of_several():
     assert neighbours.unit_of([plain, plain]) == "bits"
     assert neighbours.unit_of([ordinal]) == "symbols"
     assert neighbours.unit_of([ordinal, plain, ordinal]) == "bits or symbols"
+    titles = ["DOH", "CSQ", "DOH"]
+    assert neighbours.unit_of([ordinal, plain, ordinal], titles) == "bits (DOH: in symbols)"
+    assert neighbours.unit_of([ordinal, ordinal], titles) == "symbols"
 
 
 # --- pictures
@@ -179,13 +185,19 @@ def test_measures_of_codes_of_two_units(coded):
     same = codes["query_labels"][:, None] == codes["database_labels"]
     table = codes_table(coded)
     row = table.loc[ordinal.name]
-    assert row["bits or symbols apart within classes"] == pytest.approx(between[same].mean())
-    assert row["between classes"] == pytest.approx(between[~same].mean())
+    within = "share of the largest distance within classes"
+    assert row[within] == pytest.approx(between[same].mean() / 16)
+    assert row["between classes"] == pytest.approx(between[~same].mean() / 16)
+    assert table.loc[plain.name, within] == pytest.approx(plain.report.codes.within_distance / 32)
+    assert not [name for name in table if "radius" in name]
+    assert table["farthest bit from balance"].isna().tolist() == [False, True]
+    alone = codes_table([ordinal]).loc[ordinal.name]
+    assert alone["symbols apart within classes"] == pytest.approx(between[same].mean())
     near = [(same & (between <= 2))[i].sum() / same[i].sum() for i in range(len(same))]
-    assert row["recall within radius 2 in bits or symbols"] == pytest.approx(np.mean(near))
+    assert alone["recall within radius 2 in symbols"] == pytest.approx(np.mean(near))
+    assert alone["farthest bit from balance"] == pytest.approx(np.abs(ordinal.report.codes.bit_balance - 0.25).max())
     assert list(codes_table([plain]))[2] == "bits apart within classes"
     assert "recall within radius 2" in codes_table([plain])
-    assert "recall within radius 2 in symbols" in codes_table([ordinal])
 
 
 def test_curves_reach_from_no_symbol_to_all(coded):
@@ -193,9 +205,13 @@ def test_curves_reach_from_no_symbol_to_all(coded):
     radius = figure.axes[0]
     lengths = [len(line.get_xdata()) for line in radius.lines if len(line.get_xdata()) > 1]
     assert lengths == [33, 17]
-    assert radius.get_xlabel().endswith("; radius in bits or symbols")
+    assert radius.get_xlabel().endswith("; radii in bits (DOH: in symbols)")
     assert curves_figure(coded[:1]).axes[0].get_xlabel() == "recall: share of the relevant images"
-    assert "radius 2 in bits or symbols and" in alt_text(figure)
+    assert "each Hamming radius (ring: 2 bits) and" in alt_text(figure)
+    rings = [line.get_xydata()[0].tolist() for line in radius.lines if len(line.get_xdata()) == 1]
+    curve = coded[0].report.pr_curve
+    assert rings == [[curve.recall[2], curve.precision[2]]]  # of the bits alone
+    assert [len(curves_figure([one]).axes[0].lines) for one in coded] == [2, 2]
 
 
 def test_codes_of_two_widths_share_a_picture(coded):
@@ -328,10 +344,63 @@ def test_a_runs_folder_of_symbols_is_searched_in_symbols(trained, tmp_path, caps
 
 
 def test_an_arity_that_does_not_fit_leaves_no_index(tmp_path):
+    path = tmp_path / "index"
     np.savez(tmp_path / "codes.npz", codes=np.ones((2, 10), np.int8), bits=10, arity=4)
     with pytest.raises(ValueError, match="arity=4 came with codes of 10 bits, which are no whole number of symbols"):
-        index("build", tmp_path / "index", (str(tmp_path / "codes.npz"),))
+        index("build", path, (str(tmp_path / "codes.npz"),))
+    np.savez(tmp_path / "codes.npz", codes=np.ones((2, 8), np.int8), bits=8, arity=4)
+    with pytest.raises(
+        ValueError, match=r"codes are symbols of 4, but code 0 has 4 bits of \+1 in group 0 of 4; expected"
+    ):
+        index("build", path, (str(tmp_path / "codes.npz"),))
     assert not (tmp_path / "index").exists()
+
+
+def test_bits_of_a_file_of_symbols_are_what_they_tell(trained, tmp_path, capsys):
+    path, codes = tmp_path / "index", pack(trained.codes["query_codes"])
+    np.savez(tmp_path / "codes.npz", codes=codes, arity=ARITY)
+    with pytest.raises(ValueError, match="not how many bits they have; give it with --bits"):
+        index("build", path, (str(tmp_path / "codes.npz"),))
+    index("build", path, (str(tmp_path / "codes.npz"),), bits=32)
+    assert CodeIndex.load(path).bits == 64
+    np.savez(tmp_path / "codes.npz", codes=codes, arity=ARITY, bits=64)
+    index("build", path, (str(tmp_path / "codes.npz"),), bits=32, replace=True)
+    assert capsys.readouterr().out.count(STORAGE) == 2
+    with pytest.raises(ValueError, match=r"holds codes of 32 bits \(16 symbols of 4\), but --bits 64 was given"):
+        index("build", path, (str(tmp_path / "codes.npz"),), bits=64, replace=True)
+
+
+@pytest.mark.parametrize("how", [{"k": 3}, {"radius": 32}])
+@pytest.mark.parametrize("other", ["plain", "8-ary"])
+def test_symbols_that_find_other_codes_are_refused(trained, tmp_path, other, how):
+    # 8-ary codes of the same width are at even distances of 4-ary ones.
+    rng, path = np.random.default_rng(0), tmp_path / "index"
+    plain = rng.choice([-1, 1], (20, 64))
+    held = plain if other == "plain" else np.eye(8)[rng.integers(0, 8, (20, 8))].reshape(20, 64) * 2 - 1
+    kept = CodeIndex(64)
+    kept.add(held)
+    kept.save(path)
+    np.savez(tmp_path / "codes.npz", codes=trained.codes["query_codes"][:3], arity=ARITY)
+    with pytest.raises(ValueError, match="the queries are symbols of 4, and the index holds codes that are not"):
+        query(path, (str(tmp_path / "codes.npz"),), **how)
+
+
+def test_a_run_of_an_unknown_method_is_searched_and_scored_in_symbols(trained, tmp_path, capsys):
+    folder = shutil.copytree(trained.folder, tmp_path / "run")
+    described = json.loads((folder / "experiment.json").read_text())
+    described["method"]["name"] = "from elsewhere"
+    (folder / "experiment.json").write_text(json.dumps(described))
+    index("build", tmp_path / "index", (str(folder),))
+    assert STORAGE in capsys.readouterr().out
+    query(tmp_path / "index", (str(folder),), k=2)
+    header, *rows = rows_of(capsys)
+    assert header[3] == "distance_in_symbols"
+    assert [int(row[3]) for row in rows] == neighbours.nearest(trained, 2).distances.ravel().tolist()
+    score(str(folder / "codes.npz"), orders=0)
+    assert "mAP@k of 32 bits (16 symbols of 4)," in capsys.readouterr().out
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(ValueError, match=r"metrics.json cannot be read .*; delete its folder and run again"):
+        query(tmp_path / "index", (str(folder),), k=2)
 
 
 def test_ways_to_search_hold_one_hot_codes(runs):

@@ -135,6 +135,15 @@ def test_unsupervised_rows_are_those_whose_method_learns_without_labels(single):
     assert "° no labels are used and the trunk stays frozen." in " ".join(words)
 
 
+def test_reconstructions_are_marked_in_the_picture_and_named_in_the_file(single):
+    rebuilt = {row for row, paper in single["paper"].items() if "reconstruction" in paper}
+    assert rebuilt == {"DOH", "TransHash", "TransHash (ViT)"}
+    assert single.columns[-1] == "paper"
+    words = [t.get_text() for t in tables.table_figure(single, "Table 1").axes[0].texts]
+    assert {f"{row} †" for row in rebuilt} == {word for word in words if word.endswith(" †")}
+    assert "† reconstruction: made without the paper's full text" in " ".join(words)
+
+
 def test_chance_stands_in_the_head_of_ours(single, named):
     labels = [named["CSQ"].codes[f"{split}_labels"] for split in ("query", "database")]
     share = np.mean(labels[0][:, None] == labels[1])
@@ -181,7 +190,7 @@ def test_verdicts_are_marks_with_a_colour_and_published_numbers_stay_grey(single
     marks = {(t.get_text(), t.get_color()) for t in figure.axes[0].texts if t.get_text() in "✓✗"}
     assert marks == {("✓", RIGHT), ("✗", WRONG)}
     words = [t.get_text() for t in figure.axes[0].texts]
-    assert {"times\nLSH", "twice\nLSH", *single.index} <= {word.removesuffix(" °") for word in words}
+    assert {"times\nLSH", "twice\nLSH", *single.index} <= {word.rstrip(" °†") for word in words}
     assert "1 seed" in " ".join(words)  # rows without runs do not make it 0 to 1
     head = " ".join(t.get_text() for t in figure.axes[0].texts if t.get_color() == GREY).replace("\n", " ")
     assert "other data, other backbone: not ours" in head

@@ -78,6 +78,11 @@ class TestAttention:
             np.testing.assert_allclose(view.class_scores[image], scores.reshape(4, -1).sum(axis=1) / 20, rtol=1e-10)
             attention = attention_by_loop(scores, multilabel, scale)
             np.testing.assert_allclose(view.attention[image], attention, rtol=1e-10)
+            means = scores.reshape(4, -1).mean(axis=1)
+            weights = 1 / (1 + np.exp(-means)) if multilabel else np.exp(means) / np.exp(means).sum()
+            np.testing.assert_allclose(view.class_weights[image], weights, rtol=1e-10)
+            summed = sum(weights[c] * scores[c] for c in range(4))
+            np.testing.assert_allclose(view.evidence[image], summed, rtol=1e-9)
             attended = sum(attention[y, x] * features[image, :, y, x] for y in range(4) for x in range(5))
             np.testing.assert_allclose(view.attended[image], attended, rtol=1e-10)
         assert float((view.attention.sum(dim=(1, 2)) - 1).abs().max()) < 1e-12
@@ -97,6 +102,7 @@ class TestAttention:
         assert view.attention.shape == (3, 4, 5)
         assert torch.equal(view.attention, torch.full((3, 4, 5), 1 / 20, dtype=torch.float64))
         torch.testing.assert_close(view.attended, view.features.mean(dim=(2, 3)))
+        assert view.class_weights is view.evidence is None
         seen = local_network()(stage4)  # the same weights
         assert torch.equal(seen.class_scores, view.class_scores)
         assert not torch.allclose(seen.attended, view.attended)

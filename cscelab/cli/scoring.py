@@ -56,9 +56,11 @@ def score(
         query_ids: of queries that are in the database themselves, so that none is found by itself.
         database_ids: likewise.
         k: depths of mAP@k; by default all, 100, 1000 and 5000 as far as the database reaches.
-        bits: code length, needed for packed uint8 codes.
+        bits: code length, needed for packed uint8 codes whose file does not tell; of ordinal codes what the symbols
+            tell, as 32 for 16 symbols of 4.
         arity: values a symbol, as 4, where codes are ordinal: written one-hot, so many bits a symbol and one of them
-            up. It changes no mAP; score.json then counts radii and distances in symbols.
+            up. Known of stored runs and of `cscelab encode --out`. It changes no mAP; score.json then counts radii
+            and distances in symbols.
         binarise: take the sign of continuous values.
         empty: count queries without any relevant item as 0, or drop them.
         orders: random orders of the database to sort in; 0 leaves them out.
@@ -73,7 +75,9 @@ def score(
     if out:
         make_folder(out, REMEDY)
     try:
-        data = read_codes(query, database, query_labels, database_labels, query_ids, database_ids, bits, binarise)
+        data = read_codes(
+            query, database, query_labels, database_labels, query_ids, database_ids, bits, binarise, arity
+        )
     except ValueError as error:
         raise ValueError(as_options(str(error), arity)) from error
     for note in data.notes:
@@ -81,11 +85,11 @@ def score(
     try:
         scores = score_codes(
             data.query_codes, data.query_labels, data.database_codes, data.database_labels,
-            ks=[None if depth == "all" else depth for depth in k] or None, bits=data.bits, arity=arity, empty=empty,
-            query_ids=data.query_ids, database_ids=data.database_ids, orders=orders, seed=seed,
+            ks=[None if depth == "all" else depth for depth in k] or None, bits=data.bits, arity=data.arity,
+            empty=empty, query_ids=data.query_ids, database_ids=data.database_ids, orders=orders, seed=seed,
         )  # fmt: skip
     except ValueError as error:
-        raise ValueError(data.located(as_options(str(error), arity))) from error
+        raise ValueError(data.located(as_options(str(error), data.arity))) from error
     print(scores.table())
     if out:
         from cscelab.figures.conventions import conventions

@@ -38,7 +38,7 @@ def index(
             the other way round, only where this is given; an index without a name then takes it.
         kind: of a new index: flat (the default) is exact, ivf and hnsw are quicker for millions of codes and may miss
             some.
-        bits: code length, for packed codes whose file does not tell.
+        bits: code length, for packed codes whose file does not tell; of symbols what they tell, as 32 for 16 of 4.
         ids: of the items to remove, or to add; when adding, by default from the file, or the next numbers.
         probes: of a new ivf index: lists that a search looks into.
         nlist: of a new ivf index: number of lists; by default about the square root of the number of codes.
@@ -112,7 +112,7 @@ def query(
         radius: everything within that many bits, of ordinal codes symbols, in place of the k nearest.
         run: encode images by this stored run; the shipped encoder by default.
         method: name of the encoder that made a file of codes.
-        bits: code length, for packed codes whose file does not tell.
+        bits: code length, for packed codes whose file does not tell; of symbols what they tell, as 32 for 16 of 4.
         probes: of an ivf index: lists to look into, in place of what the index was built with.
         ef: of an hnsw index: candidates to keep, in place of what the index was built with.
     """

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cscelab.compare import average_precision, require_comparable
+from cscelab.compare import require_comparable
 from cscelab.experiment import Run
 from cscelab.figures.alt import sentences
+from cscelab.figures.attention_maps import RECONSTRUCTION
 from cscelab.figures.curves import looks
+from cscelab.figures.doh import precision_of
 from cscelab.figures.provenance import SMOKE_MARK, any_smoke, describe, stamp
 from cscelab.figures.style import BLACK, new_figure, styled
-from cscelab.retrieval.bootstrap import LEVEL, interval
+from cscelab.retrieval.bootstrap import LEVEL
 
 RunsByArity = Mapping[int, Mapping[int, Sequence[Run]]]  # bits -> k -> one run a seed
 
@@ -22,7 +24,7 @@ RunsByArity = Mapping[int, Mapping[int, Sequence[Run]]]  # bits -> k -> one run 
 def arity_table(runs: RunsByArity) -> pd.DataFrame:
     """A row a code length and arity k: "symbols" R = bits / log2(k); "stored bits" and "stored bytes" of the one-hot
     code that is searched, "packed bytes" of its bare symbols; "mAP" (mean over seeds), "deviation" over seeds, blank
-    for one, "low", "high" (95% interval over the queries), "seeds".
+    for one, "low", "high" (95% interval over the queries), "seeds"; "paper" says that DOH is a reconstruction.
 
     With smoke runs a column "remark" says so; `attrs` holds "ours". Raises ValueError for no run, runs that are not
     comparable, or a run that is not of its row's length and arity.
@@ -37,24 +39,20 @@ def arity_table(runs: RunsByArity) -> pd.DataFrame:
             layout = seeds[0].experiment.layout
             if (layout.bits, layout.arity) != (bits, arity):
                 raise ValueError(f"a run of {layout} came for {bits} bits in groups of {arity}; give runs of these")
-            found = [run.mean_average_precision for run in seeds]
-            limits = interval(average_precision(seeds))
             rows.append(
                 {
                     "bits": bits, "arity": arity, "symbols": layout.n_symbols, "stored bits": layout.width,
                     "stored bytes": layout.stored_bytes, "packed bytes": layout.packed_bytes,
-                    "mAP": float(np.mean(found)),
-                    "deviation": float(np.std(found, ddof=1)) if len(found) > 1 else np.nan,
-                    "low": float(limits.low), "high": float(limits.high), "seeds": len(seeds),
+                    **precision_of(seeds), "paper": seeds[0].experiment.method.paper,
                 }
             )  # fmt: skip
-    frame = pd.DataFrame(rows).set_index(["bits", "arity"])
+    frame = pd.DataFrame(rows).set_index(["bits", "arity"]).astype({"deviation": float})
     frame.attrs = {"ours": describe(flat[0])}
     return frame.assign(remark=SMOKE_MARK) if any_smoke(flat) else frame
 
 
 @styled()
-def arity_figure(frame: pd.DataFrame, note: str = "") -> Figure:
+def arity_figure(frame: pd.DataFrame) -> Figure:
     """An `arity_table`: mAP by arity, one line a code length; below each k the number of symbols at each length."""
     figure = new_figure(8, 4.9, layout="constrained")
     axes = figure.subplots()
@@ -89,13 +87,13 @@ def arity_figure(frame: pd.DataFrame, note: str = "") -> Figure:
     axes.set(
         title="mAP at equal bits by the number of values in a group",
         xlabel="values a group, k; a code has R = bits / log2(k) symbols\n"
-        f"{frame.attrs.get('ours', '')}; {seeds}\n{bars}{note and chr(10) + note}",
+        f"{frame.attrs.get('ours', '')}; {seeds}\n{bars}\n{RECONSTRUCTION}",
         ylabel="mAP",
         xlim=(-0.5, len(arities) - 0.5),
         ylim=(0, 1),  # a cut axis makes noise look like a finding
     )
     figure.legend(loc="outside lower center", ncols=max(1, len(lengths)), labelcolor=BLACK, handlelength=3.5)
-    figure.alt = sentences([*said, note])  # type: ignore[attr-defined]
+    figure.alt = sentences([*said, RECONSTRUCTION])  # type: ignore[attr-defined]
     if "remark" in frame:
         stamp(figure)
     return figure

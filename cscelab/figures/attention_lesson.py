@@ -11,11 +11,11 @@ from cscelab.datasets.base import Splits
 from cscelab.experiment import Run
 from cscelab.explain import mass_inside
 from cscelab.figures.alt import rounded, sentences
+from cscelab.figures.attention_maps import as_large, local_views
 from cscelab.figures.mosaic import Mosaic
-from cscelab.figures.part_maps import enlarged, outputs
 from cscelab.figures.provenance import mark_smoke
 from cscelab.figures.style import GREY, styled
-from cscelab.model.views import evidence
+from cscelab.methods.doh import DOHConfig
 from cscelab.neighbours import name_of
 
 SIDE, GAP, MARGIN, TOP = 1.78, 0.16, 0.12, 0.92  # inches
@@ -31,30 +31,32 @@ class AttentionSteps(NamedTuple):
     weights: np.ndarray  # p: how much each class counts (C,)
     place_scores: np.ndarray  # (C, h, w)
     evidence: np.ndarray  # m (h, w)
-    attention: np.ndarray  # alpha (h, w)
+    attention: np.ndarray  # alpha (h, w), the softmax of scale * m
+    scale: float = 1.0
 
     def on_target(self) -> float | None:
         """Share of the attention on the target over the target's share of the image; None without a visible target."""
         if self.mask is None or not np.any(self.mask):
             return None
-        large = enlarged(self.attention[None, None], len(self.image))[0]
-        return float(mass_inside(large, self.mask[None])[0])
+        return float(mass_inside(as_large(self.attention[None], len(self.image)), self.mask[None])[0])
 
 
 def attention_steps(run: Run, row: int = 0, splits: Splits | None = None) -> AttentionSteps:
-    """Of one query of a run. Raises ValueError for a run without a local view, and a row that is not there."""
+    """Of one query of a run. Raises ValueError for a row that is not there, and a run without a local view or without
+    attention."""
     queries = (run.data() if splits is None else splits).query
     if not 0 <= row < len(queries):
         raise ValueError(f"there is no query {row}; choose from 0 to {len(queries) - 1}")
-    (output,) = outputs(run.model(), queries.images[row : row + 1])
-    if output.seen is None or output.seen.local is None:
-        raise ValueError(f"{run.experiment.name} has no local view; give a run of DOH whose views are both or local")
-    local = output.seen.local
-    scores = local.class_scores
-    weights = scores.sigmoid() if queries.multilabel else scores.softmax(dim=1)
-    found = (weights, local.place_scores, evidence(local.place_scores, weights), local.attention)
+    name, method = run.experiment.name, run.model()
+    (local,) = local_views(method, queries.images[row : row + 1], name)
+    if local.class_weights is None or local.evidence is None:
+        raise ValueError(f'{name} weighs every place the same; give a run of DOH whose attention is "spatial"')
+    found = (local.class_weights, local.place_scores, local.evidence, local.attention)
     mask = None if queries.masks is None else queries.masks[row]
-    return AttentionSteps(queries.images[row], mask, *(one[0].float().cpu().numpy() for one in found))
+    weights, scores, evidence, attention = (one[0].float().cpu().numpy() for one in found)
+    assert isinstance(run.experiment.method, DOHConfig)  # nothing else has class weights
+    scale = run.experiment.method.attention_scale
+    return AttentionSteps(queries.images[row], mask, weights, scores, evidence, attention, scale)
 
 
 @styled()
@@ -75,8 +77,9 @@ def attention_steps_figure(run: Run, row: int = 0, splits: Splits | None = None)
         panels.append((f"scores of\n{name}", f"p = {steps.weights[label]:.2f}", steps.place_scores[label]))
     panels.append(("evidence m: scores of\nall classes, each times its p", _span(steps.evidence), steps.evidence))
     uniform, most = 1 / steps.attention.size, float(steps.attention.max())
+    of_what = "" if steps.scale == 1 else f" of {steps.scale:g} m"
     panels.append(
-        ("attention: softmax\nover the places", f"largest {most:.3f}, uniform {uniform:.3f}", steps.attention)
+        (f"attention: softmax{of_what}\nover the places", f"largest {most:.3f}, uniform {uniform:.3f}", steps.attention)
     )
     sheet = Mosaic(2 * MARGIN + len(panels) * (SIDE + GAP) - GAP, TOP + SIDE + 0.85)
     title = f"Query {row}, {name_of(splits.query.labels[row], splits.class_names)}: from scores to attention"

@@ -127,8 +127,9 @@ def method_table(runs_by_row: RunsByRow, data_sets: Sequence[str], multilabel: b
     data_sets: the paper's whose numbers stand beside. After the differences of a code length follow "times LSH" and,
     for supervised rows, "twice LSH": YES or NO where the paired interval of mAP less twice the floor's is clear of 0,
     else UNCLEAR; on multi-label data, where chance is high, "minus ITQ" and "above ITQ". Rows on other trunks than the
-    floor's are held against nothing. The last column, "labels", says which rows learn from them.
-    `attrs` also holds "chance" (share of relevant images), "unsupervised" (rows) and "floor".
+    floor's are held against nothing. The column "labels" says which rows learn from them, the last, "paper", which
+    are reconstructions. `attrs` also holds "chance" (share of relevant images), "unsupervised", "reconstructed" (rows)
+    and "floor".
     Raises ValueError where the floor or CSCE-Net has no row, and as `comparison_table`.
     """
     floor = "ITQ" if multilabel else "LSH"
@@ -153,9 +154,11 @@ def method_table(runs_by_row: RunsByRow, data_sets: Sequence[str], multilabel: b
         goal = f"{bits} bits: {'above' if multilabel else 'twice'} {floor}"
         frame.insert(place + 2, goal, pd.Series(verdicts, dtype=object).reindex(frame.index))
     frame["labels"] = [NO if row in unsupervised else YES for row in runs_by_row]
+    frame["paper"] = [TABLE1[row].paper for row in runs_by_row]
+    reconstructed = [row for row in runs_by_row if "reconstruction" in TABLE1[row].paper]
     first = next(seeds[0] for seeds in runs_by_row[floor].values() if seeds)
     chance = float(first.metrics["report"]["pr_curve"]["precision"][-1])  # within the largest radius: of all images
-    frame.attrs |= {"chance": chance, "unsupervised": unsupervised, "floor": floor}
+    frame.attrs |= {"chance": chance, "unsupervised": unsupervised, "reconstructed": reconstructed, "floor": floor}
     return frame
 
 

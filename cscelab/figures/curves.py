@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -15,6 +15,9 @@ from cscelab.experiment import Run
 from cscelab.figures.alt import rounded, sentences
 from cscelab.figures.provenance import describe, describe_data, mark_smoke
 from cscelab.figures.style import BLACK, PALETTE, new_figure, styled
+from cscelab.layout import CodeLayout
+from cscelab.neighbours import unit_of
+from cscelab.titles import title_of
 
 RADIUS = 2  # the Hamming radius that hash tables look into, set off in the curves
 
@@ -60,10 +63,15 @@ def training_curves(runs: Mapping[str, Run]) -> Figure:
 
 def radius_units(runs: Mapping[str, Run]) -> str:
     """What radii count, behind a semicolon, where there are ordinal codes among those of the runs; else ""."""
-    ordinal = [name for name, run in runs.items() if run.experiment.layout.arity is not None]
-    if not ordinal:
-        return ""
-    return "; radii in symbols" if len(ordinal) == len(runs) else f"; radii in bits, of {', '.join(ordinal)} in symbols"
+    unit = unit_of((run.experiment.layout for run in runs.values()), [title_of(run) for run in runs.values()])
+    return "" if unit == "bits" else f"; radii in {unit}"
+
+
+def ringed(layouts: Iterable[CodeLayout]) -> tuple[str, str]:
+    """Codes of which unit have RADIUS ringed, and what the ring is, in words. Two symbols are not two bits: where both
+    are drawn, codes of bits alone have a ring."""
+    units = {layout.unit for layout in layouts}
+    return ("bits", f"ring: {RADIUS} bits") if len(units) > 1 else (units.pop(), f"ring: radius {RADIUS}")
 
 
 @styled()
@@ -71,22 +79,25 @@ def precision_recall(runs: Mapping[str, Run]) -> Figure:
     """Mean precision against mean recall within each Hamming radius 0, 1, ..., K; radius 2 is ringed and written out.
 
     A query with nothing within the radius counts as precision 0, which is why curves of sparse codes begin low. Of
-    ordinal codes a radius is a number of symbols, and the curve ends at R.
+    ordinal codes a radius is a number of symbols, and the curve ends at R; for the ring see `ringed`.
     """
     units = radius_units(runs)
+    unit, ring = ringed(run.experiment.layout for run in runs.values())
     figure = new_figure(8, 5.2, layout="constrained")
     axes = figure.subplots()
     data = describe_data(next(iter(runs.values())))
-    said = [f"Precision against recall within each Hamming radius{units}; at radius {RADIUS}"]
+    said = [f"Precision against recall within each Hamming radius{units}; {ring}"]
     for (name, run), look in zip(runs.items(), looks(), strict=False):
         curve = run.metrics["report"]["pr_curve"]
         axes.plot(curve["recall"], curve["precision"], label=name, **{**look, "ms": 4})
-        if len(curve["recall"]) > RADIUS:
+        if run.experiment.layout.unit == unit and len(curve["recall"]) > RADIUS:
             point = curve["recall"][RADIUS], curve["precision"][RADIUS]
             axes.plot(*point, "o", ms=12, mfc="none", mec=look["color"], mew=1.5)
             said.append(f"{name}: recall {point[0]:.3f}, precision {point[1]:.3f}")
+        else:
+            said.append(f"{name}: no ring")
     axes.set(
-        title=f"Precision and recall within each Hamming radius (ring: radius {RADIUS})",
+        title=f"Precision and recall within each Hamming radius ({ring})",
         xlabel=f"recall: share of the relevant images within the radius\n{data}{units}",
         ylabel="precision (0 where nothing is within the radius)",
         xlim=(-0.02, 1.02),

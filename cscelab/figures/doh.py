@@ -44,7 +44,8 @@ def doh_table(rows: RunsByRow) -> pd.DataFrame:
     "mAP" (mean over seeds), its sample "deviation", blank for one seed, "low", "high" (95% interval over the queries),
     "seeds" and "seed 0", ...; "difference to CSQ" and "difference to DOH" with "low" and "high": paired intervals,
     blank for the row itself; "symbols", "arity", and bytes of a code, "stored bytes" (one-hot) and "packed bytes"; for
-    rows with a local view `attention_maps.COLUMNS`. With smoke runs a column "remark" says so.
+    rows with a local view `attention_maps.COLUMNS`; "paper" says that DOH is a reconstruction. With smoke runs a column
+    "remark" says so.
     `attrs` holds "ours", "layout" (of the whole DOH) and "smoke". Raises ValueError where a row has no run, REFERENCE
     or WHOLE is no row, or runs are of other lengths, queries, databases or k.
     """
@@ -62,7 +63,7 @@ def doh_table(rows: RunsByRow) -> pd.DataFrame:
     for row, seeds in rows.items():
         layout = seeds[0].experiment.layout
         cells[row] = {
-            **_precision(seeds),
+            **precision_of(seeds),
             **{f"seed {run.experiment.seed}": run.mean_average_precision for run in seeds},
             **_limits(f"difference to {REFERENCE}", None if row == REFERENCE else (seeds, rows[REFERENCE])),
             **_limits("difference to DOH", None if row == WHOLE else (seeds, rows[WHOLE])),
@@ -76,13 +77,16 @@ def doh_table(rows: RunsByRow) -> pd.DataFrame:
     frame.index.name = "row"
     whole = {"seeds": int, "symbols": "Int64", "arity": "Int64", "stored bytes": int, "packed bytes": int}
     frame = frame.astype({name: whole.get(name, float) for name in frame.columns})
+    frame["paper"] = [seeds[0].experiment.method.paper for seeds in rows.values()]
     frame.attrs = {
         "ours": describe(runs[0]), "layout": str(rows[WHOLE][0].experiment.layout), "smoke": any_smoke(runs),
     }  # fmt: skip
     return frame.assign(remark=SMOKE_MARK) if any_smoke(runs) else frame
 
 
-def _precision(seeds: Sequence[Run]) -> dict[str, float | int | None]:
+def precision_of(seeds: Sequence[Run]) -> dict[str, float | int | None]:
+    """What tables say of a row's mAP: "mAP" (mean over seeds), its sample "deviation", None for one, "low", "high" (95%
+    interval over the queries), and "seeds", how many."""
     found = [run.mean_average_precision for run in seeds]
     limits = interval(average_precision(seeds))
     return {
@@ -113,8 +117,11 @@ def goals(frame: pd.DataFrame) -> str:
         each = frame.loc[WHOLE, seeds].astype(float) - frame.loc[REFERENCE, seeds].astype(float)
         said += f"; seed by seed {', '.join(map(_signed, each))}"
     if ON_TARGET in frame and not np.isnan(found := frame.loc[WHOLE, ON_TARGET]):
-        held = "yes" if found >= TWICE else "no"
-        said += f". Its attention on the target at least {TWICE} times a uniform map's: {held} ({found:.3f})"
+        held, others = "yes" if found >= TWICE else "no", frame.loc[WHOLE, f"{ON_TARGET}, others"]
+        said += (
+            f". Its attention on the target at least {TWICE} times a uniform map's: {held} ({found:.2f}; other images' "
+            f"maps, which know nothing of the image, have {others:.2f}: its own have {found / others:.1f} times that)"
+        )
     return f"{said}."
 
 
@@ -215,7 +222,8 @@ def _legend(axes: Axes) -> None:
     """Above the title: what is measured first, then the lines it is held against."""
     handles, labels = axes.get_legend_handles_labels()
     lines = [isinstance(handle, Line2D) and handle.get_linestyle() != "None" for handle in handles]
-    order = sorted(range(len(labels)), key=lambda i: lines[i])
+    bars = [not isinstance(handle, Line2D) for handle in handles]  # what is measured has its interval
+    order = sorted(range(len(labels)), key=lambda i: (lines[i], not bars[i]))
     axes.legend(
         [handles[i] for i in order], [labels[i] for i in order], loc="lower left", bbox_to_anchor=(0, 1.1), ncols=2,
         borderaxespad=0, fontsize=8.5, columnspacing=1.2,
@@ -229,4 +237,8 @@ def _around(frame: pd.DataFrame, name: str, low: str, high: str) -> np.ndarray:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+    """With three decimals, or one that is not 0 where these would hide on which side of 0 it lies."""
+    text = f"{value:+.3f}"
+    if value and not float(text):
+        text = np.format_float_positional(value, precision=1, fractional=False, sign=True)
+    return text.replace("-", "−")

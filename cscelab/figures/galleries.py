@@ -15,7 +15,7 @@ from cscelab.figures.hits import GAP, TEXT, Hits, hits_of
 from cscelab.figures.mosaic import LINE, POINT, Mosaic, paragraph_height, wrap
 from cscelab.figures.provenance import describe_data, mark_smoke
 from cscelab.figures.style import BLUE, GREY, styled
-from cscelab.neighbours import name_of, retrieve
+from cscelab.neighbours import name_of, retrieve, unit_of
 
 WIDTH = 10.0  # inches: shown 1000 pixels wide, type of 7.5 points is 10 pixels high
 HEAD = 0.34  # height of a heading
@@ -114,10 +114,9 @@ def two_cases(run: Run, baseline: Run, splits: Splits | None = None, k: int = 5)
 
 def _distance(runs: Iterable[Run]) -> str:
     """What d is, and whose is counted in symbols, where any is."""
-    units = {title_of(run): run.experiment.layout.unit for run in runs}
-    ordinal = [title for title, unit in units.items() if unit == "symbols"]
-    whose = "symbols" if len(ordinal) == len(units) else f"bits ({', '.join(ordinal)}: in symbols)"
-    return f"Hamming distance d in {whose}" if ordinal else "Hamming distance d"
+    layouts = {title_of(run): run.experiment.layout for run in runs}
+    unit = unit_of(layouts.values(), list(layouts))
+    return "Hamming distance d" if unit == "bits" else f"Hamming distance d in {unit}"
 
 
 @dataclass(frozen=True)

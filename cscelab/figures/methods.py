@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from cscelab.evaluate import evaluate
 from cscelab.experiment import Run
 from cscelab.figures.alt import sentences
-from cscelab.figures.curves import RADIUS, radius_units
+from cscelab.figures.curves import RADIUS, radius_units, ringed
 from cscelab.figures.provenance import describe_data, mark_smoke
 from cscelab.figures.style import BLACK, BLUE, GREY, new_figure, styled, tint
 from cscelab.retrieval import ranking
@@ -29,25 +29,30 @@ def precision_recall_panels(runs: Mapping[str, Run]) -> Figure:
 
     The other methods are grey behind it, radius 2 is ringed, and the dotted line is the share of relevant images in the
     database, which is the precision within the largest radius. A query with nothing within the radius counts as
-    precision 0, which is why curves of sparse codes begin low; of ordinal codes a radius is a number of symbols.
+    precision 0, which is why curves of sparse codes begin low; of ordinal codes a radius is a number of symbols, and
+    where both are drawn only codes of bits have a ring.
     """
+    unit, ring = ringed(run.experiment.layout for run in runs.values())
     curves = {name: run.metrics["report"]["pr_curve"] for name, run in runs.items()}
     lines = {name: (np.array(curve["recall"]), np.array(curve["precision"])) for name, curve in curves.items()}
     figure, panels = _panels(runs, lines)
     said = []
     for name, axes in panels.items():
-        recall, precision = (float(values[RADIUS]) for values in lines[name])
         axes.set_xticks([0, 0.5, 1])
-        axes.plot(recall, precision, "o", ms=9, mfc="none", mec=BLACK, mew=1.2, zorder=5)
+        words = f"{name} {_score(runs[name])}"
+        if runs[name].experiment.layout.unit == unit:
+            recall, precision = (float(values[RADIUS]) for values in lines[name])
+            axes.plot(recall, precision, "o", ms=9, mfc="none", mec=BLACK, mew=1.2, zorder=5)
+            words += f", {recall:.3f} and {precision:.3f}"
         axes.axhline(float(lines[name][1][-1]), color=BLACK, lw=0.8, ls=":")
-        said.append(f"{name} {_score(runs[name])}, {recall:.3f} and {precision:.3f}")
+        said.append(words)
     return _finish(
         figure,
         runs,
-        f"Precision and recall within each Hamming radius (ring: radius {RADIUS}; dotted: share of relevant images)",
+        f"Precision and recall within each Hamming radius ({ring}; dotted: share of relevant images)",
         f"recall: share of the relevant images within the radius{radius_units(runs)}",
         "precision (0 where nothing is within the radius)",
-        f"mAP, recall and precision at radius {RADIUS}: {'; '.join(said)}",
+        f"mAP, recall and precision at the ring: {'; '.join(said)}",
     )
 
 

@@ -33,7 +33,7 @@ from cscelab.figures.ordinal_noise import (
     ranks,
 )
 from cscelab.figures.style import BLACK, BLUE, GREY, ORANGE, PALETTE, SKY, YELLOW, new_figure, styled, tint
-from cscelab.layout import CodeLayout
+from cscelab.layout import bits_of_symbol
 from cscelab.ordinal import one_hot_codes, symbols_of
 
 ARITIES = (2, 4, 8, 16)
@@ -60,7 +60,7 @@ def ordinal_figure(
     source = source or "Drawn values, seed 0"
     moved = values + offset
     exact, drawn = exact_flips(moved, noise), drawn_flips(moved, noise, seed=seed)
-    k, n = len(moved), CodeLayout(0, len(moved)).symbol_bits
+    k, n = len(moved), bits_of_symbol(len(moved))
     symbol, ahead, second = int(symbols_of(moved[None], k)), float(margin(moved)), ranks(moved).tolist().index(2)
     sheet = Mosaic(WIDTH, HEIGHT)
     sheet.text(0.12, 0.12, f"{source}: the largest of {k} is value {symbol}, by {ahead:.2f}", 11, weight="bold")
@@ -99,8 +99,8 @@ def _bars(sheet: Mosaic, values: Tensor, noise: float) -> None:
     axes.set(xlim=(-0.5, len(values) - 0.5), ylim=(-reach, reach), xticks=[])
     axes.set_ylabel("value (units of the spread)", size=9)
     axes.grid(visible=False, axis="x")
-    axes.set_title("hatched: the largest; dotted: the runner-up; whiskers: ± the noise", size=8.5, weight="normal",
-                   color=GREY, pad=4)  # fmt: skip
+    key = "stripes: largest; dots: runner-up; lines: their heights; whiskers: ± noise"
+    axes.set_title(key, size=8.5, weight="normal", color=GREY, pad=4)
 
 
 def _rows(sheet: Mosaic, values: Tensor, wins: np.ndarray) -> None:
@@ -134,7 +134,7 @@ def _rows(sheet: Mosaic, values: Tensor, wins: np.ndarray) -> None:
 
 def _chances(sheet: Mosaic, k: int, exact: Flips, drawn: Drawn) -> None:
     """Bars of the exact chances, a ring for what the draws did."""
-    n = CodeLayout(0, k).symbol_bits
+    n = bits_of_symbol(k)
     same_bits = (
         f"any of {n} of these signs:\nas many bits as the symbol"
         if n > 1
@@ -216,14 +216,14 @@ def _beta_axis(axes: Axes, schedule: tuple[float, float]) -> None:
 def noise_figure(arities: Sequence[int] = ARITIES, noises: np.ndarray = NOISES) -> Figure:
     """Chance that noise changes a symbol of k, and any of the log2(k) signs that tell as much, over the noise.
 
-    Means over groups of standard normal values.
+    Means over all groups of standard normal values, with nothing drawn; noises: 0, or at least `LEAST_NOISE`.
     """
     figure = new_figure(9, 4.2, layout="constrained")
     axes = figure.subplots()
     said = []
     half = int(np.abs(noises - 0.5).argmin())
     for index, arity in enumerate(arities):
-        n = CodeLayout(0, arity).symbol_bits
+        n = bits_of_symbol(arity)
         symbol = [mean_symbol_flips(arity, noise) for noise in noises]
         signs = [mean_sign_flips(n, noise) for noise in noises]
         look: dict[str, Any] = {

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from cscelab.dsf import sign
 from cscelab.experiment import Run
-from cscelab.layout import CodeLayout
+from cscelab.layout import bits_of_symbol
 from cscelab.ordinal import grouped, symbols_of
 
 DRAWS = 2000
+LEAST_NOISE, REACH, STEP = 0.05, 6.0, 0.02  # of the grid of `mean_symbol_flips`, in units of the values' spread
 _nodes, _weights = np.polynomial.hermite_e.hermegauss(64)
 NODES, WEIGHTS = torch.from_numpy(_nodes), torch.from_numpy(_weights / _weights.sum())
 
@@ -42,8 +43,8 @@ class Drawn(NamedTuple):
 
 def drawn_group(arity: int = 4, seed: int = 0) -> Tensor:
     """k values (k,), float64, standard normal: their spread is 1."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(CodeLayout(0, arity).arity or 0, generator=generator, dtype=torch.float64)
+    bits_of_symbol(arity)  # refuses what is no power of two
+    return torch.randn(arity, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def stored_groups(run: Run) -> Tensor:
@@ -88,7 +89,10 @@ def sign_flips(values: Tensor, noise: float) -> Tensor:
 
 
 def exact_flips(values: Tensor, noise: float) -> Flips:
-    """The chances of one group's values (k,). Raises ValueError for noise below 0 or fewer than two values."""
+    """The chances of one group's values (k,), floating point.
+
+    Raises ValueError for whole numbers, noise that is below 0 or not finite, and fewer than two values.
+    """
     _check(values, noise)
     stays = 1 - sign_flips(values, noise)
     return Flips(
@@ -108,22 +112,38 @@ def drawn_flips(values: Tensor, noise: float, draws: int = DRAWS, seed: int = 0)
     noisy = values + moved[:, :k]
     symbols = symbols_of(noisy, k)[:, 0]
     kept = (sign(noisy) == sign(values)).sum(dim=1)
-    n = CodeLayout(0, k).symbol_bits
+    n = bits_of_symbol(k)
     same_bits = [math.comb(count, n) / math.comb(k, n) for count in range(k + 1)]  # of the choices, those all kept
     flips = Flips(
         float((symbols != symbols_of(values[None], k)).double().mean()),
-        float((margin(values) + moved[:, k] <= 0).double().mean()),
+        float((margin(values) + moved[:, k] < 0).double().mean()),
         1 - float(torch.tensor(same_bits)[kept].mean()),
         float((kept < k).double().mean()),
     )
     return Drawn(flips, torch.bincount(symbols, minlength=k).numpy() / draws)
 
 
-def mean_symbol_flips(arity: int, noise: float, groups: int = 1000, seed: int = 0) -> float:
-    """Chance that a symbol changes, mean over groups of standard normal values."""
-    generator = torch.Generator().manual_seed(seed)
-    values = torch.randn(groups, arity, generator=generator, dtype=torch.float64)
-    return float(symbol_flips(values, noise).mean())
+def mean_symbol_flips(arity: int, noise: float) -> float:
+    """Chance that a symbol changes, mean over all groups of k standard normal values, to 2e-4.
+
+    It stays with k E[F(x, y)^(k - 1)]: x is any of the values, y the same with its noise, F the share of rivals that
+    are behind in both. Summed over a grid of x and y. Raises ValueError for noise between 0 and LEAST_NOISE.
+    """
+    if noise == 0:
+        return 0.0
+    if not LEAST_NOISE <= noise < math.inf:
+        raise ValueError(
+            f"noise {noise:g}; give 0 or a deviation of at least {LEAST_NOISE}, for which the grid is made"
+        )
+    step = min(STEP, noise / 10)
+    x = torch.arange(-REACH, REACH, step, dtype=torch.float64)[:, None]
+    y = math.hypot(1, noise) * x.T
+    share = torch.exp(-(x**2 + ((y - x) / noise) ** 2) / 2)
+    share /= share.sum()
+    behind = share
+    for axis in (0, 1):
+        behind = behind.cumsum(axis) - behind / 2  # half of what is level
+    return 1 - arity * float((share * behind ** (arity - 1)).sum())
 
 
 def mean_sign_flips(n: int, noise: float) -> float:
@@ -139,13 +159,13 @@ def _mean_of_products(stays: Tensor) -> float:
     polynomial = np.ones(1)
     for chance in stays.tolist():
         polynomial = np.convolve(polynomial, (1.0, chance))
-    n = CodeLayout(0, len(stays)).symbol_bits
+    n = bits_of_symbol(len(stays))
     return float(polynomial[n]) / math.comb(len(stays), n)
 
 
 def _check(values: Tensor, noise: float) -> None:
-    if values.ndim != 1 or len(values) < 2 or noise < 0:
+    if values.ndim != 1 or len(values) < 2 or not values.is_floating_point() or not 0 <= noise < math.inf:
         raise ValueError(
-            f"noise {noise:g} on values of shape {tuple(values.shape)}; give a deviation of at least 0 and the values "
-            "(k,) of one group"
+            f"noise {noise:g} on values of shape {tuple(values.shape)} of {values.dtype}; give a finite deviation of "
+            "at least 0 and the values (k,) of one group, floating point"
         )

@@ -28,6 +28,7 @@ BATCH = 64
 SHOWN = 6  # images of the figure
 MEASURED = 500  # queries, at most, whose maps are measured
 RULE = "Images: the first query of each of the first {} species to come up, without choosing."
+FIRST = "Images: the first {} queries, without choosing."
 NUMBERS = (
     "Overlap: what two maps, each of sum 1, have in common, a mean over pairs of parts; 0 is none, 1 is equal maps "
     "(an empty map, zero everywhere, counts as uniform)."
@@ -101,6 +102,11 @@ def first_of_each(queries: ImageSet, n: int = SHOWN) -> np.ndarray:
         return np.arange(min(n, len(queries)))
     _, first = np.unique(queries.labels, return_index=True)
     return np.sort(first)[:n]
+
+
+def rule_of(queries: ImageSet, shown: int) -> str:
+    """How `first_of_each` came to the images shown, in words."""
+    return (FIRST if queries.multilabel else RULE).format(shown)
 
 
 @styled()

@@ -20,7 +20,7 @@ from cscelab.collection import Collection, check_same_images, collection_of
 from cscelab.evaluate import Report, evaluate
 from cscelab.experiment import find_run
 from cscelab.figures.alt import sentences
-from cscelab.figures.curves import RADIUS, looks
+from cscelab.figures.curves import RADIUS, looks, ringed
 from cscelab.figures.provenance import SMOKE_MARK, stamp
 from cscelab.figures.style import BLACK, GREY, new_figure, styled
 from cscelab.layout import CodeLayout
@@ -166,23 +166,34 @@ def codes_table(coded: Sequence[Coded]) -> pd.DataFrame:
     """What the codes look like, a row each: distinct codes of the database, pairs of different classes with one code
     ("collisions"), mean distance within and between classes, recall within RADIUS, correlation of bits, and the
     quantisation error, NaN where it means nothing (DRAWN_TO_ONE). Distances and RADIUS are in the unit of each row's
-    codes. Of symbols the bits are one-hot: balanced at 1/k, correlated with those of other symbols."""
+    codes. Of symbols the bits are one-hot: balanced at 1/k, correlated with those of other symbols.
+
+    Where the rows count in different units, distances are shares of the largest, recall is left out, and so is the
+    balance of symbols, which is none of bits."""
     check_comparable(coded, most=None)
-    unit = unit_of(one.layout for one in coded)
+    unit, *others = dict.fromkeys(one.layout.unit for one in coded)
+    apart = "share of the largest distance" if others else f"{unit} apart"
     radius = f"radius {RADIUS}" if unit == "bits" else f"radius {RADIUS} in {unit}"
     rows = {}
     for one in coded:
-        codes = one.report.codes
+        codes, farthest = one.report.codes, one.layout.n_symbols
+        scale = farthest if others else 1
+        within, between = (
+            None if mean is None else mean / scale for mean in (codes.within_distance, codes.between_distance)
+        )
+        balance = float(np.abs(codes.bit_balance - 1 / (one.layout.arity or 2)).max())
         rows[one.name] = {
             "distinct codes": codes.distinct_codes,
             "collisions": codes.collisions,
-            f"{unit} apart within classes": codes.within_distance,
-            "between classes": codes.between_distance,
-            f"recall within {radius}": one.report.pr_curve.recall[min(RADIUS, one.layout.n_symbols)],
+            f"{apart} within classes": within,
+            "between classes": between,
+            f"recall within {radius}": one.report.pr_curve.recall[min(RADIUS, farthest)],
             "mean |correlation| of bits": codes.mean_correlation,
-            "farthest bit from balance": float(np.abs(codes.bit_balance - 1 / (one.layout.arity or 2)).max()),
+            "farthest bit from balance": np.nan if others and one.layout.arity else balance,
             "quantisation error": np.nan if one.quantization_error is None else one.quantization_error,
         }
+        if others:
+            del rows[one.name][f"recall within {radius}"]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("codes")
     return table.assign(note=SMOKE_MARK) if _any_smoke(coded) else table
 
@@ -192,32 +203,30 @@ def curves_figure(coded: Sequence[Coded]) -> Figure:
     """Precision against recall within each Hamming radius, in the unit of each one's codes, and precision of the first
     n, one curve for each."""
     check_comparable(coded)
-    unit = unit_of(one.layout for one in coded)
-    in_unit = "" if unit == "bits" else f" in {unit}"
-    recall = "recall: share of the relevant images" + (in_unit and f"; radius{in_unit}")
+    layouts = [one.layout for one in coded]
+    (unit, ring), counted = ringed(layouts), unit_of(layouts, [one.method for one in coded])
+    recall = "recall: share of the relevant images" + ("" if counted == "bits" else f"; radii in {counted}")
     columns = 3 if len(coded) > 4 else 2
     below = 0.62 + 0.22 * ceil(len(coded) / columns)  # inches for labels and legend
     height = 3.9 + below
     figure = new_figure(10, height)
     radius = figure.add_axes((0.065, below / height, 0.42, 3.5 / height))
     first = figure.add_axes((0.565, below / height, 0.42, 3.5 / height))
-    said = [f"Precision within Hamming radius {RADIUS}{in_unit} and of the first 10"]
+    said = [f"Precision within each Hamming radius ({ring}) and of the first 10"]
     handles = []
     for one, look in zip(coded, looks(), strict=False):
         curve, at = one.report.pr_curve, one.report.precision_at
         score = f"{one.name}: mAP {one.average_precision.mean():.3f}"
         handles += radius.plot(curve.recall, curve.precision, label=score, **{**look, "ms": 3.5})
-        near = min(RADIUS, one.layout.n_symbols)
-        if near == RADIUS:
-            ringed: dict[str, Any] = {"ms": 11, "mfc": "none", "mec": look["color"], "mew": 1.5}
-            radius.plot(curve.recall[RADIUS], curve.precision[RADIUS], "o", **ringed)
+        said.append(score)
+        if one.layout.unit == unit and len(curve.recall) > RADIUS:
+            look_of_ring: dict[str, Any] = {"ms": 11, "mfc": "none", "mec": look["color"], "mew": 1.5}
+            radius.plot(curve.recall[RADIUS], curve.precision[RADIUS], "o", **look_of_ring)
+            said[-1] += f", {curve.precision[RADIUS]:.3f} at recall {curve.recall[RADIUS]:.3f}"
         first.plot(list(at), list(at.values()), **{**look, "ms": 4})
-        said.append(
-            f"{score}, {curve.precision[near]:.3f} at recall {curve.recall[near]:.3f}"
-            + (f", {at[10]:.3f}" if 10 in at else "")
-        )
+        said[-1] += f", {at[10]:.3f}" if 10 in at else ""
     radius.set(
-        title=f"Within each Hamming radius (ring: {RADIUS})", xlim=(-0.02, 1.02), ylim=(-0.02, 1.04),
+        title=f"Within each Hamming radius ({ring})", xlim=(-0.02, 1.02), ylim=(-0.02, 1.04),
         xlabel=recall, ylabel="precision (0 where nothing is found)",
     )  # fmt: skip
     first.set_xscale("log")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ NOT_OURS = "printed by Xue et al."
 VERDICTS = {YES: verdict(True)[:2], NO: verdict(False)[:2], UNCLEAR: (BLACK, "~")}  # colour, mark
 NOT_TRAINED = "not trained here"
 FROZEN = "°"  # behind the name of a row that uses no labels
+REBUILT = "†"  # behind that of a reconstruction
 # Behind the colon, of each code length; the last with its 95% limits.
 CELLS = ("mAP", "deviation", "low", "high", "seeds", "continuous mAP")
 DIFFERENCE = ("difference", "difference low", "difference high")
@@ -50,8 +51,7 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "", brief: bool = 
     }
     if brief:
         heads = {"mAP": heads["mAP"]}
-    unsupervised = frame.attrs.get("unsupervised", ())
-    names = {row: f"{row} {FROZEN}" if row in unsupervised else str(row) for row in frame.index}
+    names = {row: _marked(row, frame) for row in frame.index}
     groups = _published_groups(frame)
     name_width = max(width_of(name, SIZE) for name in names.values()) + 0.15
     ours_width = sum(width for _, width in heads.values())
@@ -121,6 +121,12 @@ def table_figure(frame: pd.DataFrame, title: str, note: str = "", brief: bool = 
         stamp(sheet.figure)
     sheet.figure.alt = sentences([title, *_in_words(frame, lengths)])  # type: ignore[attr-defined]
     return sheet.figure
+
+
+def _marked(row: Hashable, frame: pd.DataFrame) -> str:
+    """The row's name and its marks."""
+    marks = {"unsupervised": FROZEN, "reconstructed": REBUILT}
+    return " ".join([str(row), *(mark for name, mark in marks.items() if row in frame.attrs.get(name, ()))])
 
 
 def _in_words(frame: pd.DataFrame, lengths: Sequence[int]) -> list[str]:
@@ -204,6 +210,8 @@ def _legend(frame: pd.DataFrame, several: bool, brief: bool) -> list[str]:
         lines.append(f"{marked[0]}: {', '.join(f'{mark} {meaning}' for (_, mark), meaning in meanings)}.")
     if frame.attrs.get("unsupervised"):
         lines.append(f"{FROZEN} no labels are used and the trunk stays frozen.")
+    if frame.attrs.get("reconstructed"):
+        lines.append(f"{REBUILT} reconstruction: made without the paper's full text and without its authors' code.")
     if several:
         lines.append("± sample standard deviation over seeds. Bold: the best mean and those within a deviation of it.")
     return lines

@@ -19,9 +19,9 @@ head="sign" is the ablation: q values, tanh and sign, the same loss. It is k = 2
 (v, -v) at beta is the sigmoid of 2 beta v.
 
 Evidence, validation mAP (quick, 32 bits, seed 0): .734; pair weight 4 .727, 25 .722. Balanced (the loss is a sum of two
-means) with pair weight 1 .698, 2 .702, 4 .712, 10 .673, and .710 where the classes weigh .3; beta up to 3 in
-place of 10 .698. Seeds 0 to 2: .734, .713, .749, balanced (pair weight 4) .712, .731, .703. Scenes (multi-label): .687,
-.622 with the mean over classes in place of their sum. The pair weight was picked at k = 4. It suits signs as well (.743;
+means) with pair weight 1 .698, 2 .702, 4 .712, 10 .673, and .710 where the classes weigh .3; beta up to 3 in place of
+10 .698. Seeds 0 to 2: .734, .713, .749, balanced (pair weight 4) .712, .731, .703. Scenes (multi-label): .687, .622
+with the mean over classes in place of their sum. The pair weight was picked at k = 4. It suits signs as well (.743;
 weight 3 .721, 1 .726) and was not picked again for other k, where the loss of undecided codes is another (.25 at k = 2,
 .08 at 4, .04 at 16) and s = 0 is the farther out of reach the smaller k is.
 """

@@ -37,7 +37,7 @@ class TransHashConfig(MethodConfig):
 
     name: ClassVar[str] = "transhash"
     title: ClassVar[str] = "TransHash"
-    paper: ClassVar[str] = "Chen et al., ICMR 2022"
+    paper: ClassVar[str] = "Chen et al., ICMR 2022; reconstruction"
 
     groups: int = 4
     gamma: float = 20.0

@@ -28,6 +28,8 @@ class LocalView(NamedTuple):
     attention: Tensor  # alpha (B, h, w), sums to 1 over an image's places
     attended: Tensor  # z_local (B, d)
     class_scores: Tensor  # of the image (B, C): the mean over places, as in a class activation map
+    class_weights: Tensor | None  # p (B, C): how much each class counts; None where every place weighs the same
+    evidence: Tensor | None  # m (B, h, w), of whose multiple the attention is the softmax; None likewise
 
 
 class ViewFeatures(NamedTuple):
@@ -93,13 +95,15 @@ class LocalNetwork(nn.Module):
         features = self.convolutions(stage4)
         place_scores = self.classify(features)
         pooled = place_scores.mean(dim=(2, 3))
+        weights = found = None
         if self.attends:
             weights = torch.where(self.multilabel, pooled.sigmoid(), pooled.softmax(dim=1))
-            attention = spatial_softmax(evidence(place_scores, weights), self.scale)
+            found = evidence(place_scores, weights)
+            attention = spatial_softmax(found, self.scale)
         else:
             attention = spatial_softmax(torch.zeros_like(place_scores[:, 0]))
         attended = torch.einsum("bdhw,bhw->bd", features, attention.to(features))
-        return LocalView(features, place_scores, attention, attended, pooled)
+        return LocalView(features, place_scores, attention, attended, pooled, weights, found)
 
 
 class TwoViewNetwork(HashNetwork):

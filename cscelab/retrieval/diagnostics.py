@@ -11,7 +11,6 @@ import numpy as np
 from numba import njit
 
 from cscelab.layout import CodeLayout
-from cscelab.retrieval import inputs
 from cscelab.retrieval.bitplanes import counted_rows, popcount
 from cscelab.retrieval.counting import Tiles
 from cscelab.retrieval.ranking import Histograms, ratio
@@ -32,7 +31,7 @@ class CodeReport:
     distinct_codes: how many the database holds, at least that many where distinct_counted is False (their memory is
     bounded); collisions: pairs with the same code and no label in common; colliding_queries: queries in such a pair;
     within_histogram, between_histogram: pairs at each distance 0..K that share a label, that share none, (K+1,);
-    within_distance, between_distance: their means in bits, None without pairs; quantization_error: mean squared
+    within_distance, between_distance: their means, None without pairs; quantization_error: mean squared
     difference between a value and its bit of -1 or +1 over the database, None where no values of K columns were given.
 
     Of codes with an arity k, R one-hot symbols, K = R k: bit_balance at r k + c is the share of the database whose
@@ -157,22 +156,6 @@ class CodeStatistics:
             between_distance=_mean_distance(between),
             quantization_error=quantization_error,
         )
-
-
-def layout_of(queries: Queries, arity: int | None) -> CodeLayout:
-    """How the queries' codes are written. Raises ValueError where they are not one-hot symbols of the arity given."""
-    layout = inputs.code_layout(queries.bits, arity)
-    if layout.arity is None:
-        return layout
-    bits = np.unpackbits(queries.packed, axis=1, count=queries.bits)
-    n_set = bits.reshape(len(bits), layout.n_symbols, layout.arity).sum(axis=2)
-    if (n_set != 1).any():
-        row, group = np.argwhere(n_set != 1)[0]
-        raise ValueError(
-            f"query codes: row {row} has {n_set[row, group]} bits of +1 in group {group}, of {layout.arity} bits; "
-            f"{_ONE_HOT}"
-        )
-    return layout
 
 
 def quantization_error(values: np.ndarray, database: Database, queries: Queries) -> float | None:

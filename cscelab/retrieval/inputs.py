@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from cscelab.codes import BITS_PER_BYTE, as_signs, pack, unpack
-from cscelab.layout import CodeLayout
+from cscelab.layout import CodeLayout, bits_of_symbol
+from cscelab.ordinal import read_one_hot
 
 Array = np.ndarray | torch.Tensor
 
@@ -64,17 +65,32 @@ def is_packed(codes: Any, bits: int) -> bool:
     return codes.shape[1] != bits or bool(len(codes) > 0 and codes[:].max() > 1)
 
 
-def code_bits(side: str, codes: Any, bits: int | None) -> tuple[int, bool]:
-    """(K, whether these are packed bytes) of codes (N, K) or packed uint8 (N, ceil(K/8)) with `bits`."""
+def stated_layout(bits: Any, arity: Any) -> CodeLayout | None:
+    """What was said of packed codes: their K bits, or with an arity k the R log2(k) bits that their symbols tell."""
+    if bits is None:
+        return None
+    return CodeLayout(whole_number("bits", bits), None if arity is None else whole_number("arity", arity, least=2))
+
+
+def code_bits(side: str, codes: Any, stated: CodeLayout | None) -> tuple[int, bool]:
+    """(K, whether these are packed bytes) of codes (N, K), or packed uint8 (N, ceil(K/8)) where K is `stated`."""
     shape = tuple(codes.shape)
     if len(shape) != 2 or shape[1] == 0:
         raise ValueError(
             f"{side} codes: codes of shape {shape}; expected (N, K), a row of K >= 1 bits each: reshape them"
         )
-    packed = bits is not None and is_packed(codes, bits)
-    if bits is not None and not packed and shape[1] != bits:
-        raise ValueError(f"{side} codes have {shape[1]} columns, but bits={bits}; give codes of {bits} bits")
-    return (bits if packed and bits is not None else shape[1]), packed
+    if stated is None:
+        return shape[1], False
+    bits, packed = stated.bits, is_packed(codes, stated.width)
+    if not packed and shape[1] != stated.width:
+        came = f"{side} codes have {shape[1]} columns, but bits={bits}"
+        if stated.arity is None:
+            raise ValueError(f"{came}; give codes of {bits} bits")
+        raise ValueError(
+            f"{came}, with arity={stated.arity} {stated.width} columns one-hot or {stated.stored_bytes} packed; "
+            f"give the bits that the symbols tell, {stated.symbol_bits} a symbol"
+        )
+    return stated.width, packed
 
 
 def code_layout(width: int, arity: Any) -> CodeLayout:
@@ -82,12 +98,23 @@ def code_layout(width: int, arity: Any) -> CodeLayout:
     if arity is None:
         return CodeLayout(width)
     arity = whole_number("arity", arity, least=2)
-    layout = CodeLayout(width // arity * (arity.bit_length() - 1), arity)
-    if layout.width != width:
+    symbol_bits = bits_of_symbol(arity)
+    if width % arity:
         raise ValueError(
             f"arity={arity} came with codes of {width} bits, which are no whole number of symbols; give one-hot codes, "
             f"{arity} bits a symbol, or leave the arity out for codes of plain bits"
         )
+    return CodeLayout(width // arity * symbol_bits, arity)
+
+
+def one_hot_layout(packed: np.ndarray, width: int, arity: Any) -> CodeLayout:
+    """How packed queries are written. Raises ValueError where they are not one-hot symbols of the arity given."""
+    layout = code_layout(width, arity)
+    if layout.arity is not None:
+        try:
+            read_one_hot(unpack(packed, width), layout.arity)
+        except ValueError as error:
+            raise ValueError(f"query codes: {error}, or leave the arity out for codes of plain bits") from None
     return layout
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from cscelab.layout import CodeLayout
 from cscelab.retrieval import inputs
 from cscelab.retrieval.bitplanes import (
     WORD,
@@ -92,13 +93,13 @@ class Queries:
 class Database:
     """Arrays `codes`, `labels` and perhaps `ids`; or `codes` alone, an iterable of chunks (codes, labels[, ids]).
 
-    bits: the number of bits where packed bytes are given.
+    stated: how the codes are written, which has to be known where packed bytes are given.
     """
 
     codes: Any
     labels: Any
     ids: Any
-    bits: int | None
+    stated: CodeLayout | None
 
     @property
     def chunked(self) -> bool:
@@ -134,7 +135,7 @@ class Database:
         """
         for codes, labels, ids in self.chunks():
             codes, labels = _array("database codes", codes), _array("database labels", labels)
-            bits, packed = inputs.code_bits("database", codes, self.bits)
+            bits, packed = inputs.code_bits("database", codes, self.stated)
             inputs.same_width("bits", queries.bits, bits)
             if labels.ndim not in (1, 2) or len(labels) != len(codes):
                 inputs.checked_labels("database", labels, len(codes))  # says what is wrong
@@ -181,15 +182,17 @@ def tiles_of(piece: Piece, queries: Queries, in_order: bool = False) -> tuple[Ti
 def two_sides(
     query_codes: Any, query_labels: Any, database_codes: Any, database_labels: Any,
     bits: int | None, query_ids: Any, database_ids: Any, may_be_empty: bool = False,
+    arity: int | None = None,
 ) -> tuple[Queries, Database]:  # fmt: skip
     """Checks the queries wholly, and of the database what can be seen without reading it.
 
-    may_be_empty: as a shard may. Raises ValueError with one sentence for what does not fit.
+    may_be_empty: as a shard may; bits: of packed codes, with an arity what their symbols tell. Raises ValueError with
+    one sentence for what does not fit.
     """
-    bits = None if bits is None else inputs.whole_number("bits", bits)
+    stated = inputs.stated_layout(bits, arity)
     codes = _array("query codes", query_codes)
     _not_empty("query", codes)
-    n_bits, packed = inputs.code_bits("query", codes, bits)
+    n_bits, packed = inputs.code_bits("query", codes, stated)
     queries = Queries(
         np.ascontiguousarray(inputs.packed_codes("query", codes, n_bits, packed)),
         n_bits,
@@ -199,7 +202,7 @@ def two_sides(
     )
     if database_labels is not None:
         database = Database(
-            _array("database codes", database_codes), _array("database labels", database_labels), database_ids, bits
+            _array("database codes", database_codes), _array("database labels", database_labels), database_ids, stated
         )
         if not may_be_empty:
             _not_empty("database", database.codes)
@@ -212,7 +215,7 @@ def two_sides(
         )
     if database_ids is not None:
         raise ValueError("database_ids came beside chunks; give them in the chunks, as (codes, labels, ids)")
-    return queries, Database(database_codes, None, None, bits)
+    return queries, Database(database_codes, None, None, stated)
 
 
 def _array(name: str, array: Any) -> Array:

@@ -13,6 +13,7 @@ from cscelab.figures.ordinal_noise import drawn_group, stored_groups
 from cscelab.widgets.shown import redraw
 
 SEEDS = 99
+DRAWN = 4  # k of drawn values at first
 AUTO: dict[str, Any] = {"width": "auto"}
 ALIGNED: dict[str, Any] = {"style": {"description_width": "8.5em"}, "layout": {"width": "330px"}}
 ROW = {"flex_flow": "row wrap"}
@@ -21,11 +22,14 @@ ROW = {"flex_flow": "row wrap"}
 class OrdinalExplorer(VBox):
     """Controls above `ordinal_figure`: k and a seed for drawn values, or query and group of a run's.
 
-    run: one whose codes are symbols; its k then stands fixed. k: of drawn values; noise, offset: in units of the
-    values' spread. Raises ValueError for what no control reaches, and for a run of plain bits.
+    run: one whose codes are symbols, and which brings its k. k: of drawn values, 4 by default; noise, offset: in units
+    of the values' spread. Raises ValueError for what no control reaches, a run of plain bits, and k beside a run.
     """
 
-    def __init__(self, run: Run | None = None, k: int = 4, noise: float = 0.5, offset: float = 0.0) -> None:
+    def __init__(self, run: Run | None = None, k: int | None = None, noise: float = 0.5, offset: float = 0.0) -> None:
+        if run is not None and k is not None:
+            raise ValueError(f"k is {k}, but a run's groups have a size of their own; leave k out, or the run")
+        k = DRAWN if k is None else k
         if k not in ARITIES:
             raise ValueError(f"k is {k}; choose from {ARITIES}, or call `ordinal_figure` on values of your own")
         self.run, self.groups = run, None if run is None else stored_groups(run)
