@@ -80,7 +80,7 @@ def test_queries_by_click_key_number_class_and_precision(run_cell, shipped):
     found, code = shipped.find(query, 10), shipped.code_of(query)[0]
     notebook.locator(".csce-tile").first.focus()
     press(notebook, "ArrowRight", "ArrowRight")
-    words = differing(code, shipped.codes["database_codes"][found.rows[2]])
+    words = differing(code, shipped.codes["database_codes"][found.rows[2]], shipped.layout)
     notebook.until(lambda: words in notebook.locator(".csce-count").inner_text(), "the pair's bits are named")
     marked = notebook.locator(".csce-marks").all_inner_texts()
     assert "".join(marked).count("≠") == found.distances[2]
