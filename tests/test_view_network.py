@@ -17,6 +17,12 @@ def images(n: int = 2, side: int = SIDE) -> Tensor:
     return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
+def hashed_views(network, stages):
+    """What the network puts out, and the views it comes from."""
+    views = network.look(stages)
+    return network.hashed(views.joined()), views
+
+
 def made(trunk: str = "tiny", side: int = SIDE, bits: int = 12, **options: object) -> TwoViewNetwork:
     torch.manual_seed(0)
     config = TwoViewConfig(
@@ -142,7 +148,7 @@ class TestNetwork:
     )
     def test_shapes_on_trunks_of_two_scales(self, trunk, side, place, d):
         network = made(trunk, side)
-        output, views = network.both(network.backbone(images(side=side)))
+        output, views = hashed_views(network, network.backbone(images(side=side)))
         assert views.local.features.shape == (2, d, place, place)
         assert views.local.place_scores.shape == (2, 5, place, place)
         assert views.local.class_scores.shape == views.whole_scores.shape == (2, 5)
@@ -158,7 +164,7 @@ class TestNetwork:
         )
         network = made("vit_b_16")
         stages = network.backbone(images())
-        output, views = network.both(stages)
+        output, views = hashed_views(network, stages)
         assert views.local.attention.shape == (2, 4, 4)  # patches of 16 px
         assert torch.equal(views.whole, network.global_view(stages.class_token))
         assert output.values.shape == (2, 12)
@@ -183,7 +189,7 @@ class TestNetwork:
     def test_the_hash_layer_is_a_sum_over_both_views(self):
         """h = W_l z_local + W_g z_global + b, and `forward` gives what `both` does."""
         network = made()
-        output, views = network.both(network.backbone(images()))
+        output, views = hashed_views(network, network.backbone(images()))
         local, whole = network.hash_layer.weight.split(128, dim=1)
         by_hand = views.local.attended @ local.T + views.whole @ whole.T + network.hash_layer.bias
         torch.testing.assert_close(output.values, by_hand)
@@ -215,7 +221,7 @@ class TestNetwork:
 
     def test_every_parameter_learns(self):
         network = made(feature_norm="batch").train()
-        output, views = network.both(network.backbone(images(6)))
+        output, views = hashed_views(network, network.backbone(images(6)))
         (output.values.square().sum() + views.whole_scores.square().sum()).backward()
         still = [name for name, each in network.named_parameters() if each.grad is None or not each.grad.any()]
         assert still == []

@@ -140,7 +140,8 @@ class DOH(HashMethod):
         self.beta = self.config.beta_start + (self.config.beta_end - self.config.beta_start) * done
 
     def forward(self, images: Tensor) -> HashOutput:
-        output, views = self.network.both(self.network.backbone(images))
+        views = self.network.look(self.network.backbone(images))
+        output = self.network.hashed(views.joined())
         return HashOutput(output.values, self.binarised(output.values), None, output.features, seen=views)
 
     def binarised(self, values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cscelab.model.network import HashNetwork, Head, NetworkConfig, NetworkOutput
+from cscelab.model.network import HashNetwork, NetworkConfig
 from cscelab.model.stages import Stages
 
 VIEWS = ("both", "local", "global")
@@ -111,9 +111,6 @@ class TwoViewNetwork(HashNetwork):
 
     config: TwoViewConfig
 
-    def __init__(self, config: TwoViewConfig, bits: int, head: Head = nn.Linear):
-        super().__init__(config, bits, head)
-
     def build_fusion(self, shape3: torch.Size | None, shape4: torch.Size) -> int:
         config, width = self.config, shape4[1]
         self.local_view: LocalNetwork | None = None
@@ -136,8 +133,3 @@ class TwoViewNetwork(HashNetwork):
     def fuse(self, stages: Stages) -> Tensor:
         """Stage maps -> [z_local, z_global]."""
         return self.look(stages).joined()
-
-    def both(self, stages: Stages) -> tuple[NetworkOutput, ViewFeatures]:
-        """What `forward` gives, and the views it comes from."""
-        views = self.look(stages)
-        return self.hashed(views.joined()), views
