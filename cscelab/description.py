@@ -18,6 +18,9 @@ from cscelab.model.backbone import BackboneConfig, weights_fingerprint
 from cscelab.owncode import code_of
 from cscelab.steps import Training
 
+# Settings that came after runs were stored: at these values they are as if they were not there, so those are found.
+LATER: dict[str, dict[str, Any]] = {"training": {"augmentation": "none"}}
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -91,6 +94,10 @@ class Experiment:
         """The hash it has with these images, weights and code, as of a stored run."""
         plain = self.to_dict() | {"fingerprint": dict(fingerprint)}
         del plain["name"]
+        for part, defaults in LATER.items():
+            for setting, value in defaults.items():
+                if plain[part][setting] == value:
+                    del plain[part][setting]
         for place in ("path", "root", "train", "query", "database"):
             if isinstance(plain["data"].get(place), str):
                 del plain["data"][place]

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from cscelab.codes import pack, unpack
 from cscelab.datasets.base import ImageSet
-from cscelab.datasets.imagecache import decode
+from cscelab.datasets.decoding import UnreadableImageError, decode
 from cscelab.encode import best_device, encode
 from cscelab.experiment import Run
 from cscelab.ordinal import read_one_hot
@@ -61,13 +61,13 @@ class EncodedFiles:
 
 
 def read_image(path: Path, size: int, resize: int) -> np.ndarray:
-    """uint8 (size, size, 3), prepared as data sets are: see `imagecache.decode`. Raises where there is no image."""
+    """uint8 (size, size, 3), prepared as data sets are: see `decoding.decode`. Raises where there is no image."""
     try:
         return decode(path.read_bytes(), size, resize)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no image at {path}; check the path") from None
-    except Exception as error:  # a damaged file makes decoders raise all sorts
-        raise ValueError(f"{path} cannot be read as an image ({error}); give a JPEG, PNG or WebP file") from error
+    except UnreadableImageError as error:
+        raise ValueError(f"{path} {error}; give another file") from error
 
 
 def encoder_name(run: Run | None) -> str:

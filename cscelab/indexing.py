@@ -11,7 +11,7 @@ import numpy as np
 
 from cscelab.arrayfiles import OPENERS, UNNAMED, ArrayFile, open_arrays, split_name
 from cscelab.codes import unpack
-from cscelab.datasets.imagecache import SUFFIXES
+from cscelab.datasets.decoding import SUFFIXES
 from cscelab.experiment import Run
 from cscelab.files import encode_files, encoder_name
 from cscelab.indexes.file import is_index

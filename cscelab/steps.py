@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from cscelab.datasets.augmentation import augment_more, check_augmentation
 from cscelab.datasets.loader import Batch, augment
 from cscelab.methods.base import HashMethod, check_terms
 
@@ -23,7 +24,8 @@ class Training:
     """How long and how fast. lr is that of the trunk; new parts learn `new_lr` times as fast.
 
     schedule: "constant", "cosine" (to zero over the epochs) or "steps" (a tenth after 60% of the epochs and
-    again after 80%); shift: augmentation by up to so many pixels;
+    again after 80%); flip, shift: mirroring, and moving by up to so many pixels; augmentation: what follows them,
+    "none" or of `datasets.augmentation`, as "crop+colour";
     threads: CPU threads, part of the experiment because sums in another order give other bits.
     """
 
@@ -38,12 +40,14 @@ class Training:
     shift: int = 4
     precision: str = "32-true"
     threads: int = 1
+    augmentation: str = "none"
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"unknown optimizer {self.optimizer!r}; choose from {OPTIMIZERS}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"unknown schedule {self.schedule!r}; choose from {SCHEDULES}")
+        check_augmentation(self.augmentation)
         for name in ("epochs", "batch_size", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
@@ -92,12 +96,10 @@ class LightningHash(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> dict[str, Any]:
         images, labels, ids = batch
-        config, method = self.training_config, self.method
+        method = self.method
         generator = torch.Generator(images.device)
         generator.manual_seed(hash((self.seed, self.current_epoch, index)) % 2**63)
-        views = [
-            method.view(augment(images, generator, config.flip, config.shift), generator) for _ in range(method.views)
-        ]
+        views = [method.view(self._augmented(images, generator), generator) for _ in range(method.views)]
         if method.views > 1:
             labels, ids = torch.cat([labels] * method.views), torch.cat([ids] * method.views)
         output = method(torch.cat(views))
@@ -118,6 +120,10 @@ class LightningHash(L.LightningModule):
         for name, value in told.items():
             self._add(f"loss_{name}", value)
         return {"loss": loss, "terms": told}
+
+    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        config = self.training_config
+        return augment_more(augment(images, generator, config.flip, config.shift), generator, config.augmentation)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[BETWEEN] = kept_between_steps(self.method)

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from cscelab.datasets import imagecache
+from cscelab.datasets.decoding import decode
 from cscelab.datasets.folder import Folder, load_folder, located
-from cscelab.datasets.imagecache import ImageStore, cached_images, decode
+from cscelab.datasets.imagecache import ImageStore, cached_images
 
 SPLITS = ("train", "validation", "query", "database")
 
@@ -253,7 +254,7 @@ def test_damaged_images_are_named_and_leave_no_cache(tmp_path):
     message = str(refused.value)
     assert all(f"cat/{i}.jpg" in message for i in range(3))
     assert "cat/3.jpg" not in message
-    assert "cat/0.jpg (no image of a known kind)" in message
+    assert "cat/0.jpg is empty" in message
     assert message.endswith("...; replace or remove them")
     assert not list((tmp_path / "images").iterdir())
 

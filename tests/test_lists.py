@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cscelab.datasets import imagecache
-from cscelab.datasets.imagecache import decode
+from cscelab.datasets.decoding import decode
 from cscelab.datasets.lists import ListFiles, RowsOf, load_lists, read_list
 
 # Image i shows grey 20 i, so that a decoded image tells which one it is.

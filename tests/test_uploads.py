@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cscelab.datasets.imagecache import decode
-from cscelab.uploads import FORMATS, read_upload
+from cscelab.datasets.decoding import FORMATS, decode
+from cscelab.uploads import read_upload
 
 RNG = np.random.default_rng(0)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -19,8 +19,9 @@ SMALL = 1 << 20  # bytes; larger arrays are memory-mapped
 def cached(root: Path, name: str, key: Mapping[str, object], build: Callable[[Path], None]) -> dict[str, np.ndarray]:
     """The arrays of `root/name-<hash of key>/*.npy` by file stem; `build(folder)` writes them where they are missing.
 
-    A folder with a missing or cut-off file is built again. When two processes build at once, the one that ends later
-    uses the other's. Raises OSError, in one sentence, where the folder cannot be written.
+    A folder with a missing, cut-off or damaged file is built again: each file has a checksum, taken when it is written
+    and compared where the file's size or time of change is no longer what was noted then. When two processes build at
+    once, the one that ends later uses the other's. Raises OSError, in one sentence, where the folder cannot be written.
     """
     text = json.dumps(key, sort_keys=True)
     folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -31,8 +32,8 @@ def cached(root: Path, name: str, key: Mapping[str, object], build: Callable[[Pa
     try:
         aside.mkdir(parents=True)
         build(aside)
-        sizes = {path.name: path.stat().st_size for path in sorted(aside.glob("*.npy"))}
-        (aside / CONTENTS).write_text(json.dumps({"key": json.loads(text), "bytes": sizes}, indent=1))
+        files = {path.name: [*_stat(path), checksum(path)] for path in sorted(aside.glob("*.npy"))}
+        _write_contents(aside, json.loads(text), files)
         if _read(folder, text) is None:
             shutil.rmtree(folder, ignore_errors=True)  # what is there is not whole
             try:
@@ -53,18 +54,46 @@ def cached(root: Path, name: str, key: Mapping[str, object], build: Callable[[Pa
     return arrays
 
 
+def checksum(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    """(bytes, time of change in nanoseconds)."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _write_contents(folder: Path, key: object, files: Mapping[str, list[object]]) -> None:
+    """files: name -> [bytes, time of change, checksum]. Whole or as it was before."""
+    aside = folder / f".{CONTENTS}-{secrets.token_hex(4)}"
+    aside.write_text(json.dumps({"key": key, "files": files}, indent=1))
+    aside.replace(folder / CONTENTS)
+
+
 def _read(folder: Path, key: str) -> dict[str, np.ndarray] | None:
     """The folder's arrays, or None unless it is whole and was built from this key."""
     try:
         contents = json.loads((folder / CONTENTS).read_text())
         if contents["key"] != json.loads(key):
             return None
-        arrays = {}
-        for file, size in contents["bytes"].items():
-            path = folder / file
-            if os.path.getsize(path) != size:
+        moved = {}  # files whose times are not those noted: copied from elsewhere, or written to
+        for name, (size, changed, digest) in contents["files"].items():
+            now = _stat(folder / name)
+            if now[0] != size:
                 return None
-            arrays[path.stem] = np.load(path, mmap_mode="r" if size > SMALL else None, allow_pickle=False)
-        return arrays
+            if now[1] != changed:
+                if checksum(folder / name) != digest:
+                    return None
+                moved[name] = [*now, digest]
+        if moved:
+            with contextlib.suppress(OSError):  # a folder that may only be read is checked at every call
+                _write_contents(folder, contents["key"], contents["files"] | moved)
+        return {
+            Path(name).stem: np.load(folder / name, mmap_mode="r" if size > SMALL else None, allow_pickle=False)
+            for name, (size, _, _) in contents["files"].items()
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import threading
 import zipfile
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from cscelab.datasets.array_folder import cached
+from cscelab.datasets.decoding import DECODING, SUFFIXES, UnreadableImageError, decode
 from cscelab.paths import data_root
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-DECODING = 1  # raised whenever the same file would give other pixels, so that old caches are left alone
 DEPTH = 4  # wrapper/train/class/image.jpg is as deep as an image may lie
 MOST_THREADS = 8
 NAMED = 3  # files an error message names
+BLOCK = 4096  # images handed to the threads at a time: a million waiting jobs would take a gigabyte
+
+Failure = tuple[str, str, str]
+
+
+class UnreadableImagesError(ValueError):
+    """Some of a data set's files give no pixels. failures: (name, kind, why) of each, as `decoding` has them."""
+
+    def __init__(self, message: str, failures: Sequence[Failure]) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
 
 
 class ImageStore:
@@ -93,7 +102,8 @@ def cached_images(
 
     They are decoded at the first call and mapped from `root`/images/ (root: the data folder) at later ones, until the
     list of names, a file's size or time of change, or a size in pixels is another. Raises ValueError naming the files
-    that are absent or cannot be decoded, and OSError where the cache cannot be written.
+    that are absent, UnreadableImagesError for those that cannot be decoded, and OSError where the cache cannot be
+    written.
     """
     resize = image_size if resize is None else resize
     if not 1 <= image_size <= resize:
@@ -106,25 +116,6 @@ def cached_images(
 
     where = Path(data_root() if root is None else root) / "images"
     return cached(where, f"{store.label}-{label}", key, build)["images"]
-
-
-def decode(data: bytes, image_size: int, resize: int) -> np.ndarray:
-    """An image file's bytes -> uint8 (image_size, image_size, 3).
-
-    Turned upright as its EXIF says, made RGB, its shorter side resized to `resize` pixels (bicubic with antialiasing,
-    up or down), its centre cropped. resize=256, image_size=224 is Sec. 4.2 but for keeping the proportions: the paper
-    resizes to 256 x 256. Raises what Pillow raises for a damaged file.
-    """
-    with Image.open(io.BytesIO(data)) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I;16"):  # Pillow would cut 16-bit greys off at 255
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        image = image.convert("RGB")
-    shorter = min(image.size)
-    width, height = (max(resize, round(side * resize / shorter)) for side in image.size)
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = (width - image_size) // 2, (height - image_size) // 2
-    return np.asarray(image.crop((left, top, left + image_size, top + image_size)))
 
 
 def _is_image(path: PurePosixPath) -> bool:
@@ -157,27 +148,36 @@ def _decode_all(
         raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
     images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
 
-    def fill(row: int) -> str | None:
+    def fill(row: int) -> Failure | None:
         try:
             images[row] = decode(store.read(names[row]), image_size, resize)
-        except UnidentifiedImageError:
-            return f"{names[row]} (no image of a known kind)"
-        except Exception as error:  # a damaged file makes decoders raise all sorts
-            return f"{names[row]} ({' '.join(str(error).split()) or type(error).__name__})"
+        except UnreadableImageError as error:
+            return names[row], error.kind, str(error)
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            return names[row], "not readable", f"cannot be read ({_why(error)})"
         return None
 
+    failures: list[Failure] = []
     pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))  # Pillow decodes and resizes without the GIL
     try:
-        done = tqdm(pool.map(fill, range(len(names))), title, len(names), delay=2, leave=False, disable=title is None)
-        damaged = [failure for failure in done if failure]
+        with tqdm(total=len(names), desc=title, delay=2, leave=False, disable=title is None) as bar:
+            for start in range(0, len(names), BLOCK):
+                for failure in pool.map(fill, range(start, min(start + BLOCK, len(names)))):
+                    failures += [failure] if failure else []
+                    bar.update()
     finally:
         pool.shutdown(cancel_futures=True)
-    if damaged:
-        raise ValueError(
-            f"{len(damaged)} of {len(names)} images in {store.path} cannot be decoded: {_first(damaged)}; "
-            f"replace or remove them"
+    if failures:
+        raise UnreadableImagesError(
+            f"{len(failures)} of {len(names)} images in {store.path} cannot be decoded: "
+            f"{_first([f'{name} {why}' for name, _, why in failures])}; replace or remove them",
+            failures,
         )
     images.flush()
+
+
+def _why(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _first(names: Sequence[str]) -> str:

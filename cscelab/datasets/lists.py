@@ -13,6 +13,7 @@ import numpy as np
 
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.imagecache import ImageStore, cached_images
+from cscelab.datasets.splitfiles import read_manifest
 
 LISTS = ("train", "query", "database")
 LINE = re.compile(r"(?P<path>.+?)(?P<labels>(?:\s+[+-]?\d+)+)")  # a path may hold spaces
@@ -23,9 +24,10 @@ EXPECTED = "expected 'relative/path.jpg 0 0 1 0', 0 or 1 for each class, or 'rel
 class ListFiles:
     """Lists as HashNet, CSQ and their successors publish them for ImageNet100, COCO, NUS-WIDE and CIFAR-10.
 
-    root: folder (or zip) the paths are relative to; train, query, database: the list files; validation: how many
+    root: folder (or zip) the paths are relative to, or the folder of a split that `cscelab data prepare` wrote, whose
+    manifest says where the images are; train, query, database: the list files; validation: how many
     images of the train list are kept from training, drawn by the seed; names: of the classes, in the order of the
-    labels; resize, image_size: Sec. 4.2's 256 and 224.
+    labels, by default the manifest's; resize, image_size: Sec. 4.2's 256 and 224.
     """
 
     root: str
@@ -89,10 +91,12 @@ def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool
     """
     lists = {split: read_list(getattr(config, split)) for split in LISTS}
     labels, n_classes = common_labels(lists)
-    if config.names and len(config.names) != n_classes:
-        raise ValueError(f"{len(config.names)} names came for {n_classes} classes; give one for each class, or none")
+    manifest = read_manifest(Path(config.root)) or {}
+    names = config.names or tuple(manifest.get("classes", ()))
+    if names and len(names) != n_classes:
+        raise ValueError(f"{len(names)} names came for {n_classes} classes; give one for each class, or none")
     ids = _common_ids(lists, labels, config.seed)
-    store = ImageStore(config.root)
+    store = ImageStore(manifest.get("images", config.root))
     kept, held_out = _hold_out(len(lists["train"].paths), config)
     everything = {split: np.arange(len(lists[split].paths)) for split in ("query", "database")}
 
@@ -113,7 +117,7 @@ def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool
         validation=image_set("validation", "train", held_out),
         query=image_set("query", "query", everything["query"]),
         database=image_set("database", "database", everything["database"]),
-        class_names=config.names or tuple(f"class {i}" for i in range(n_classes)),
+        class_names=names or tuple(f"class {i}" for i in range(n_classes)),
     )
 
 

@@ -19,7 +19,7 @@ from ipywidgets import (
 )
 
 from cscelab.collection import Collection
-from cscelab.uploads import FORMATS, MOST_PIXELS
+from cscelab.datasets.decoding import FORMATS, MOST_PIXELS
 from cscelab.widgets.browser_state import MOST_SHOWN, BrowserState, Catalogue, common_bits, partners
 
 NONE = "none"

@@ -11,6 +11,10 @@ from browser.lab import Notebook
 from cscelab.figures.style import alt_text
 
 PICTURES = ".widget-output img"
+TYPE_AND_ENTER = """(box, text) => {
+    box.textContent = text;
+    box.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', keyCode: 13, bubbles: true, cancelable: true}));
+}"""
 
 
 def control(notebook: Notebook, kind: str, label: str, nth: int = 0):
@@ -29,11 +33,11 @@ def step_slider(notebook: Notebook, label: str, steps: int = 1, nth: int = 0) ->
 
 
 def set_slider(notebook: Notebook, label: str, value: float | int, nth: int = 0) -> None:
-    """Types a number into a slider's readout."""
+    """Types a number into a slider's readout and presses Enter, both in one event of the page: a message from the
+    kernel between the two would bring the old number back."""
     readout = control(notebook, "hslider", label, nth).locator(".widget-readout")
     readout.click()
-    readout.fill(str(value))
-    notebook.page.keyboard.press("Enter")
+    readout.evaluate(TYPE_AND_ENTER, str(value))
 
 
 def choose(notebook: Notebook, label: str, option: str, nth: int = 0) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import pairwise
 
+from playwright.sync_api import TimeoutError as TooLate
+
 from browser.server import Server
 from cscelab.widgets.shown import COLOURS
 
 RUN_SECONDS = 240
 WIDGET_SECONDS = 20
 TRIES = 5  # at running a notebook
+CLICK_SECONDS = 10
 SWALLOWED = re.compile(r'"output_type":\s*"error"')  # in the state of a widget's output area
 # What a kernel says on stderr without the widget manager's older protocol, which JupyterLab tries first: harmless.
 HARMLESS_STDERR = re.compile(r"No such comm( target registered: jupyter\.widget\.control|: [0-9a-f-]{36})\n")
@@ -67,6 +70,7 @@ class Notebook(Watch):
     def __init__(self, page, server: Server) -> None:
         super().__init__(page)
         self.page, self.server = page, server
+        self.dialogs: list[str] = []  # what JupyterLab asked before a cell ran
 
     def open(self, name: str) -> None:
         """Waits until the kernel is idle and no more cells appear: running earlier hangs."""
@@ -85,12 +89,26 @@ class Notebook(Watch):
         self.check()
 
     def begin(self) -> None:
-        """Begins to run every cell. JupyterLab loses the command when it comes while it still connects: once more."""
+        """Begins to run every cell. JupyterLab loses the command when it comes while it still connects, or asks in a
+        dialog which kernel to take: answered with what it proposes, as a person would, and once more."""
         for _ in range(TRIES):
-            self.page.locator(".lm-MenuBar-item", has_text="Run").click()
-            self.page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
+            self._accept_dialogs()
+            try:
+                self.page.locator(".lm-MenuBar-item", has_text="Run").click(timeout=CLICK_SECONDS * 1000)
+                self.page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click(timeout=CLICK_SECONDS * 1000)
+            except TooLate:  # a dialog came over the menu
+                continue
             if self._begun():
-                break
+                return
+        raise AssertionError("\n".join(["no cell began to run", *self.dialogs, *self.wrong]))
+
+    def _accept_dialogs(self) -> None:
+        """Presses the proposed button of every open dialog, and keeps what it said for a failure's message."""
+        for _ in range(TRIES):
+            if not (dialog := self.page.locator(".jp-Dialog:visible")).count():
+                return
+            self.dialogs.append(f"a dialog: {' '.join(dialog.first.inner_text().split())}")
+            dialog.first.locator(".jp-mod-accept").first.click(timeout=CLICK_SECONDS * 1000)
 
     def _begun(self) -> bool:
         """Whether a cell runs within two seconds."""
