@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from cscelab.cost import measure_costs
 from cscelab.datasets.aviary import Aviary
 from cscelab.experiment import Experiment
-from cscelab.figures import cams, comparison, costs, curves, diagrams, galleries, methods, sheets, tables
+from cscelab.figures import cams, comparison, curves, diagrams, galleries, sheets, tables
 from cscelab.figures.context import (
     Context,
     Drawn,
     benchmarks_at_hand,
     compared_recipes,
     finegrained_at_hand,
-    middle_length,
     recipe_of,
     seeded,
 )
 from cscelab.figures.doh_group import doh_needed, draw_doh
 from cscelab.figures.exchnet_group import draw_exchnet, draw_search_cost, exchnet_needed, search_cost_needed
+from cscelab.figures.scratch_group import draw_scratch, scratch_needed
 from cscelab.figures.study import study_table
 from cscelab.figures.style import save
+from cscelab.figures.table1_group import draw_cost, draw_table1, training_note
 from cscelab.jobs import run_all
 from cscelab.neighbours import name_of
 from cscelab.paths import make_folder
-from cscelab.profiles import SINGLE, Profile
-from cscelab.recipes import TABLE2, TABLE3, recipe, study, titled
-from cscelab.titles import data_titles
+from cscelab.recipes import TABLE2, TABLE3, recipe, study
 
 OUT = "choose another folder with --out"
-NO_WEIGHTS = (
-    "Rows that name a trunk are the paper's, their ImageNet weights a download: only --profile paper trains them."
-)
 
 
 def _fig1(context: Context) -> Drawn:
@@ -83,67 +77,12 @@ def _fig6(context: Context) -> Drawn:
     return {"fig6-cam": figure, "fig6-mass-inside": pd.DataFrame(numbers).set_index("method")}
 
 
-def _table1(context: Context) -> Drawn:
-    profile, drawn = context.profile, Drawn()
-    middle, several = middle_length(context.profile), len(profile.compared) > 1
-    for on, benchmark in benchmarks_at_hand(profile).items():
-        rows = context.compared(on)
-        frame = comparison.method_table(rows, benchmark.published, on != SINGLE)
-        first = {row: seeds[middle][0] for row, seeds in rows.items() if seeds}
-        (data,) = data_titles({benchmark.data: first[comparison.REFERENCE].metrics["n_classes"]}).values()
-        title = f"Table 1: every method on {data} ({'single' if on == SINGLE else 'multi'}-label)"
-        said = [_note(context), _alternating_note(profile), comparison.goals(frame)]
-        note = "\n".join(said if profile.downloads else [*said, NO_WEIGHTS])
-        stem = f"table1-{on}{context.seeds_suffix}"
-        drawn |= {
-            stem: frame,
-            f"{stem}-picture": tables.table_figure(frame, title, note, brief=several),
-            f"methods-{on}-precision-recall": methods.precision_recall_panels(first),
-            f"methods-{on}-precision-at-n": methods.precision_panels(first),
-        }
-    return drawn | _cost(context)
-
-
-def _cost(context: Context) -> Drawn:
-    profile, bits = context.profile, middle_length(context.profile)
-    on = next(iter(benchmarks_at_hand(profile)))
-    experiments = [recipe(name, context.profile_name, bits, profile.seeds[0], on) for name in compared_recipes(profile)]
-    # The paper's alternation has batches of its own: steps are compared on the same.
-    size, threads = profile.training.batch_size, profile.training.threads
-    trainings = [replace(one.training, batch_size=size, threads=threads) for one in experiments]
-    named = {titled(one.method): replace(one, training=t) for one, t in zip(experiments, trainings, strict=True)}
-    measured = measure_costs(named, rounds=1, steps=1, warm_up=0) if profile.smoke else measure_costs(named)
-    frame = costs.cost_table(measured, smoke=profile.smoke)
-    (data,) = data_titles({experiments[0].data: None}).values()
-    setting = f"{context.profile_name} profile: {data}; {profile.backbone.name} trunk; {bits} bits"
-    batch = f"batches of {profile.training.batch_size}"
-    return {"methods-cost": frame, "methods-cost-picture": costs.cost_figure(frame, f"{setting}; {batch}")}
-
-
 def _table(context: Context, number: int) -> Drawn:
     table, frame_of = (TABLE2, comparison.structure_table) if number == 2 else (TABLE3, comparison.loss_table)
     frame = frame_of(context.rows(table))
     title = f"Table {number}: " + ("what each part of the structure brings" if number == 2 else "what each loss brings")
     stem = f"table{number}{context.seeds_suffix}"
-    return {stem: frame, f"{stem}-picture": tables.table_figure(frame, title, _note(context))}
-
-
-def _note(context: Context) -> str:
-    """How the runs of a table were trained, and what one seed is worth."""
-    seeds, epochs, trunk = len(context.profile.seeds), context.profile.training.epochs, context.profile.backbone
-    start = {"none": "scratch", "default": "the shipped trunk" if trunk.name == "tiny" else "ImageNet weights"}
-    noise = "s." if seeds > 1 else ": differences of a few hundredths are noise."
-    source = start.get(trunk.weights, trunk.weights)
-    return f"{context.profile_name} profile: {epochs} epoch{'s' * (epochs > 1)} from {source}, {seeds} seed{noise}"
-
-
-def _alternating_note(profile: Profile) -> str:
-    alternation = profile.alternation
-    passes = f", {alternation.passes} passes over each" if alternation.passes > 1 else ""
-    return (
-        f"ADSH and ExchNet: {alternation.training.epochs} outer iterations of {alternation.samples:,} drawn images"
-        f"{passes}; the database by the network's codes where it is not the training images."
-    )
+    return {stem: frame, f"{stem}-picture": tables.table_figure(frame, title, training_note(context))}
 
 
 def _curves(context: Context) -> Drawn:
@@ -189,9 +128,9 @@ FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
     "fig6": ("class activation maps of codes, with the share that falls on the target", _fig6),
     "table1": (
         "every method, single- and multi-label, with curves and training cost (drawn only when named: half an hour)",
-        _table1,
+        draw_table1,
     ),
-    "cost": ("Table 1's training cost alone, measured anew: on a quiet machine (drawn only when named)", _cost),
+    "cost": ("Table 1's training cost alone, measured anew: on a quiet machine (drawn only when named)", draw_cost),
     "table2": ("structures", lambda context: _table(context, 2)),
     "table3": ("losses", lambda context: _table(context, 3)),
     "curves": ("training curves, precision-recall, mAP by code length", _curves),
@@ -205,13 +144,22 @@ FIGURES: dict[str, tuple[str, Callable[[Context], Drawn]]] = {
         "Deep Ordinal Hashing, a reconstruction: views, attention, head and arity, beside CSQ (drawn only when named)",
         draw_doh,
     ),
+    "cifar10": (
+        "CSCE-Net, CSQ, OrthoHash and the baseline from scratch on CIFAR-10, beside ITQ (drawn only when named)",
+        draw_scratch,
+    ),
     "search-cost": (
         "precision, speed and bytes of ways to search, measured anew: on a quiet machine (drawn only when named)",
         draw_search_cost,
     ),
 }
-WHEN_NAMED = ("table1", "cost", "study", "exchnet", "doh", "search-cost")
-GROUPS = {"exchnet": exchnet_needed, "doh": doh_needed, "search-cost": search_cost_needed}
+WHEN_NAMED = ("table1", "cost", "study", "exchnet", "doh", "cifar10", "search-cost")
+GROUPS = {
+    "exchnet": exchnet_needed,
+    "doh": doh_needed,
+    "cifar10": scratch_needed,
+    "search-cost": search_cost_needed,
+}
 WITHOUT_CSCE = (*WHEN_NAMED, "table2", "table3")  # all others show CSCE-Net at the first gallery length
 BY_DEFAULT = tuple(name for name in FIGURES if name not in WHEN_NAMED)
 TITLES = {name: title for name, (title, _) in FIGURES.items()}
