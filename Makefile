@@ -35,11 +35,12 @@ course: $(VENV)/.installed ## every notebook as HTML under build/course: without
 
 html: course ## the same
 
-bench: $(VENV)/.installed ## speed and memory, as ratios in one run (six minutes), tables and pictures into figures/
+bench: $(VENV)/.installed ## speed and memory, as ratios in one run (seven minutes), tables and pictures into figures/
 	$(BIN)/python benchmarks/dynamic_sign.py
 	$(BIN)/python benchmarks/code_step.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/browser.py
 
 clean: ## remove the environment (data and runs stay)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cscelab.datasets import DATA_SETS, DataConfig, data_fingerprint
+from cscelab.datasets import DATA_SETS, DataConfig, Unlabelled, data_fingerprint
 from cscelab.datasets.aviary import Aviary
 from cscelab.layout import CodeLayout
 from cscelab.methods import METHODS, MethodConfig
@@ -69,6 +69,12 @@ class Experiment:
             raise ValueError(f'{kind.__name__} has no name; give it one, as name = "mine" in its class')
         if (taken := METHODS.get(name, kind)) is not kind:
             raise ValueError(f"{kind.__name__} has the name {name!r} of {taken.__name__}; give it a name of its own")
+        if isinstance(self.data, Unlabelled) and kind.reads_labels:
+            *others, last = sorted(one for one, config in METHODS.items() if not config.reads_labels)
+            raise ValueError(
+                f"{name} learns from labels, and the folder {self.data.path} has none; choose {', '.join(others)} or "
+                f"{last}, or sort the images into class folders"
+            )
         self.method.layout(self.bits)  # refuses a code length that the method cannot write
         code_of(kind)  # a file is read now, close to its import: it may be edited before the first run
 

@@ -13,6 +13,7 @@ import torch
 from cscelab.experiment import stored_runs
 from cscelab.jobs import cores
 from cscelab.model.backbone import SHIPPED_TRUNK
+from cscelab.model.weightfiles import cached_names, hub_folder
 from cscelab.paths import data_root
 from cscelab.shipped import ENCODER
 
@@ -63,12 +64,12 @@ def report() -> tuple[str, bool]:
     lines += [f"            {path.name}: {_size(path)}" for path in drawn]
     if not drawn:
         lines.append(
-            "            Aviary is not drawn yet; any command that needs it draws it (`cscelab data` does so now)"
+            "            Aviary is not drawn yet; any command that needs it draws it (`cscelab data draw` does so now)"
         )
     decoded = sorted(path for path in (root / "images").glob("*") if path.is_dir())
     lines += [f"            photographs, decoded: {path.name}: {_size(path)}" for path in decoded]
     if not decoded:
-        lines.append("            photographs: none decoded yet; any folder of class folders, --data folder:PATH")
+        lines.append("            photographs: none decoded yet; folder:PATH has classes, unlabelled:PATH none")
     for title, name in {"ImageNet100": "imagenet100", "MS COCO": "coco", "NUS-WIDE": "nus-wide"}.items():
         there = (root / name / "train.txt").is_file()
         lines.append(f"            {title}: " + ("there" if there else "not there; see data/README.md"))
@@ -79,10 +80,10 @@ def report() -> tuple[str, bool]:
             f"{name:<12}"
             + (f"{path.name}, {path.stat().st_size / 1e6:.1f} MB" if path.exists() else "MISSING: reinstall cscelab")
         )
-    hub = Path(torch.hub.get_dir()) / "checkpoints"
-    cached = [path.name for pattern in ("resnet*.pth", "vgg16*.pth", "vit_b_16*.pth") for path in hub.glob(pattern)]
+    cached = ", ".join(cached_names())
     lines.append(
-        "trunks      " + (", ".join(cached) if cached else "no ImageNet weights here; downloaded when first asked for")
+        "pretrained  "
+        + (cached or f"no weights here; downloaded when first asked for, or put by hand into {hub_folder()}")
     )
     free = shutil.disk_usage(next(p for p in (root, *root.parents) if p.exists())).free
     lines.append(f"disk        {free / 1e9:,.0f} GB free")

@@ -108,6 +108,7 @@ DRAWN = Aviary(train=3000, validation=400, query=500, database=3000)
 MORE = Aviary(train=4000, validation=400, query=1000, database=4000)
 FEW = Aviary(n_classes=4, train=64, validation=24, query=24, database=48)
 BRIEF = Training(epochs=4, batch_size=32, lr=2e-3, threads=1)
+PATIENT = Training(epochs=60, batch_size=64, lr=2e-3, threads=1, augmentation="trivial")
 QUICK = Profile(
     data=DRAWN,
     training=BRIEF,
@@ -161,6 +162,14 @@ PROFILES: dict[str, Profile] = {
             "vegfru": _fine_grained("vegfru", "VegFru", samples=4000),
             "food101": _fine_grained("food-101", "Food-101"),
         },
+        further={
+            "cifar10": Benchmark(_lists("cifar10"), None, ()),
+            "cifar10-59000": Benchmark(_lists("cifar10-59000"), None, ()),
+            "cifar10-50000": Benchmark(_lists("cifar10-50000"), None, ()),
+            "nus-wide-81": Benchmark(_lists("nus-wide-81"), 5000, ()),
+            "mirflickr": Benchmark(_lists("mirflickr25k"), None, ()),
+            **{name: Benchmark(_lists(name), None, ()) for name in ("flowers-102", "stanford-cars", "oxford-pets")},
+        },
         backbone=BackboneConfig("resnet50"),
         map_at=1000,
         downloads=True,
@@ -168,8 +177,8 @@ PROFILES: dict[str, Profile] = {
     # CIFAR-10 on two cores, nothing pretrained. Chosen on validation images with CSQ, 32 bits, seed 0: README.
     SCRATCH: Profile(
         data=_upsampled("cifar10"),
-        training=Training(epochs=60, batch_size=64, lr=2e-3, threads=1, augmentation="trivial"),
-        alternation=Alternation(Training(epochs=60, batch_size=64, lr=2e-3, threads=1, augmentation="trivial"), samples=2000, passes=2),
+        training=PATIENT,
+        alternation=Alternation(PATIENT, samples=2000, passes=2),
         lengths=(16, 32, 64),
         seeds=(0,),
         compared=(32,),

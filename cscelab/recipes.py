@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from pathlib import Path
 
-from cscelab.datasets import DataConfig
-from cscelab.datasets.aviary import Aviary
-from cscelab.datasets.folder import Folder
 from cscelab.experiment import Experiment
 from cscelab.layout import bits_of_symbol
 from cscelab.methods import METHODS
 from cscelab.methods.alternating import AlternatingConfig
 from cscelab.methods.base import MethodConfig
+from cscelab.methods.cibhash import CIBHashConfig
 from cscelab.methods.csce import CSCEConfig
 from cscelab.methods.csq import CSQConfig
 from cscelab.methods.doh import DOHConfig
 from cscelab.methods.exchnet import ExchNetConfig
 from cscelab.model.backbone import BackboneConfig
 from cscelab.profiles import PROFILES as PROFILES  # all four are also found here, where recipes are
-from cscelab.profiles import QUICK, SINGLE, Alternation, Benchmark, find_profile
+from cscelab.profiles import SINGLE, Alternation, Benchmark, find_profile
 from cscelab.profiles import Profile as Profile
 from cscelab.published import GC, RESNET, VGG, VIT
 from cscelab.steps import Training
@@ -108,6 +105,9 @@ DOH_ROWS = {
 }
 ARITY_SWEEP = {2: "doh/2-ary", 4: "doh", 8: "doh/8-ary", 16: "doh/16-ary"}  # k -> recipe
 
+# CIBHash with the views its authors trained on photographs with; ours are off for drawn birds.
+RELEASED_VIEWS = CIBHashConfig(smallest_crop=0.5, jitter=0.4, hue=0.1, grey=0.2, blur=0.5)
+
 # Table 1: rows on trunks of their own beside those on the profile's. Recipe -> method, trunk.
 OWN_TRUNKS = {
     "cibhash-vgg16": ("cibhash", "vgg16"),
@@ -117,8 +117,7 @@ OWN_TRUNKS = {
     "csce-gcvit": ("csce", "gcvit_xxtiny"),
 }
 TRUNK_TITLES = {"resnet50": RESNET, "vgg16": VGG, "gcvit_xxtiny": GC, "vit_b_16": VIT}
-FLOORS = ("lsh", "itq")  # no network is trained
-UNSUPERVISED = (*FLOORS, "cibhash")
+UNSUPERVISED = tuple(name for name, config in METHODS.items() if not config.reads_labels)
 
 METHODS_BY_RECIPE: dict[str, MethodConfig] = {
     "csce": CSCE,
@@ -128,6 +127,7 @@ METHODS_BY_RECIPE: dict[str, MethodConfig] = {
     **{f"table3/{row.lower().replace(' ', '-')}": method for row, method in TABLE3.items()},
 }
 METHODS_BY_RECIPE |= EXCHNET_RECIPES | DOH_RECIPES
+METHODS_BY_RECIPE["cibhash/released-views"] = RELEASED_VIEWS
 METHODS_BY_RECIPE |= {name: config() for name, config in METHODS.items() if name not in METHODS_BY_RECIPE}
 METHODS_BY_RECIPE |= {
     name: replace(METHODS_BY_RECIPE[method], backbone=BackboneConfig(trunk))
@@ -196,46 +196,6 @@ def study(profile: str = "quick", seeds: tuple[int, ...] = (0, 1, 2)) -> dict[st
 def slug(text: str) -> str:
     """Lower case, words joined by hyphens: part of a folder's name."""
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
-
-
-def parse_data(
-    text: str,
-    default: DataConfig,
-    image_size: int | None = None,
-    train: int | None = None,
-    query: int | None = None,
-    database: int | None = None,
-) -> DataConfig:
-    """Data named on the command line: "aviary", "scenes" (several species an image, multi-label) or "folder:PATH".
-
-    Raises ValueError for anything else.
-    """
-    kind, _, path = text.partition(":")
-    if kind == "folder" and path:
-        # Absolute, so that a notebook, which runs in another folder, finds the images of a stored run too.
-        whole = str(Path(path).expanduser().resolve())
-        return Folder(path=whole, image_size=image_size or 64, train=train, query=query, database=database)
-    if (image_size, train, query, database) != (None, None, None, None):
-        raise ValueError(f"sizes were given for {text!r}, but they are for photographs; give --data folder:PATH too")
-    drawn = default if isinstance(default, Aviary) else QUICK.data
-    assert isinstance(drawn, Aviary)
-    if kind in ("aviary", "scenes"):
-        return replace(drawn, scenes=kind == "scenes")
-    raise ValueError(f"unknown data set {text!r}; give 'aviary', 'scenes' or 'folder:PATH', a folder of class folders")
-
-
-def photographs(
-    text: str, image_size: int, train: int | None, query: int | None, database: int | None, bits: int, epochs: int
-) -> dict[str, Experiment]:
-    """CSCE-Net and CSQ on a folder of photographs, by title; the shipped trunk of drawn birds is where both start."""
-    data = parse_data(text, QUICK.data, image_size, train, query, database)
-    training = replace(QUICK.training, epochs=epochs)
-    return {
-        METHODS_BY_RECIPE[name].title: replace(
-            recipe(name, bits=bits), name=f"photographs/{name}/{bits}", data=data, training=training
-        )
-        for name in ("csce", "csq")
-    }
 
 
 def describe() -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cscelab.collection import Collection, collection_of, shipped_collection
-from cscelab.datasets import Aviary, DataConfig, Folder, Splits, data_fingerprint, load_data
+from cscelab.datasets import Aviary, DataConfig, Folder, ListFiles, Splits, Unlabelled, data_fingerprint, load_data
 from cscelab.datasets.folder import located
 from cscelab.experiment import Experiment, Run, stored_runs
 from cscelab.shipped import load_encoder
@@ -119,14 +119,14 @@ def _place(title: str) -> int:
 
 def _here(data: DataConfig) -> DataConfig:
     """The data set with its folder as it is found from here."""
-    return replace(data, path=str(located(data.path))) if isinstance(data, Folder) else data
+    return replace(data, path=str(located(data.path))) if isinstance(data, Folder | Unlabelled) else data
 
 
 def _is_here(data: DataConfig) -> bool:
     """Whether there is something where its files should be; drawn birds are drawn again."""
     if isinstance(data, Aviary):
         return True
-    return located(data.path).exists() if isinstance(data, Folder) else Path(data.root).exists()
+    return Path(data.root).exists() if isinstance(data, ListFiles) else located(data.path).exists()
 
 
 def _n_classes(runs: list[Run]) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cscelab.compare import differences
-from cscelab.datasets import Aviary, DataConfig, Folder
+from cscelab.datasets import Aviary, DataConfig, ListFiles, Unlabelled
 from cscelab.experiment import Run
 from cscelab.methods import METHODS
 from cscelab.methods.base import MethodConfig
@@ -117,9 +117,10 @@ def tell_apart(titles: dict[K, str], words_for: Callable[[Sequence[K]], Sequence
 def _data_title(data: DataConfig, n_classes: int | None) -> str:
     if isinstance(data, Aviary):
         return f"Aviary{' scenes' if data.scenes else ''}, {data.n_classes} species"
-    name = Path(data.path if isinstance(data, Folder) else data.root).name
-    classes = "" if n_classes is None else f", {n_classes} classes"
-    return f"{name}{classes}, {data.image_size} px"
+    name = Path(data.root if isinstance(data, ListFiles) else data.path).name
+    what = "unlabelled images" if isinstance(data, Unlabelled) else "classes"
+    counted = "" if n_classes is None else f", {n_classes} {what}"
+    return f"{name}{counted}, {data.image_size} px"
 
 
 def _changed(table: Mapping[str, Sequence[Any]], reference: int, count: int) -> list[str]:

@@ -8,7 +8,9 @@ import pytest
 import timm
 import torch
 from small_training import IDS, LABELS
+from torchvision import models
 from torchvision.models import VisionTransformer
+from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.vgg import cfgs, make_layers
 
 from cscelab.datasets.base import ImageSet
@@ -19,6 +21,7 @@ from cscelab.methods.csq import CSQConfig
 from cscelab.model.backbone import BACKBONES, BackboneConfig, build_backbone, weights_fingerprint
 from cscelab.model.network import STRUCTURES, HashNetwork, NetworkConfig, trace_shapes
 from cscelab.model.stages import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from cscelab.model.trunks import TORCHVISION, cut
 from cscelab.model.vit import VisionTransformerTrunk, as_map, as_tokens, resized_positions
 
 SIDE = 32  # px: four patches of 16
@@ -87,6 +90,34 @@ class TestFeaturesAreTheLibraries:
         torch.testing.assert_close(stages.stage4, stage4)
         torch.testing.assert_close(stages.pooled(), net.forward_head(stage4, pre_logits=True))
 
+    @pytest.mark.parametrize("name", ["resnet18", "regnet_y_400mf"])
+    def test_torchvision(self, tmp_path, name):
+        torch.manual_seed(1)
+        net = models.get_model(name, weights=None).eval()
+        stages = self.loaded(name, net.state_dict(), tmp_path, 64)(images(64))
+        net.fc = torch.nn.Identity()
+        torch.testing.assert_close(stages.pooled(), net(normalised(images(64))))
+        assert stages.stage3.shape[2:] == (4, 4)
+
+    def test_convnext_of_small_sizes(self):
+        torch.manual_seed(1)
+        blocks = [
+            CNBlockConfig(8, 16, 1),
+            CNBlockConfig(16, 24, 1),
+            CNBlockConfig(24, 32, 1),
+            CNBlockConfig(32, None, 1),
+        ]
+        net = models.ConvNeXt(blocks).eval()
+        stages = cut(net, *TORCHVISION["convnext_tiny"]).eval()(images(64))
+        torch.testing.assert_close(stages.stage3, net.features[:6](normalised(images(64))))
+        torch.testing.assert_close(stages.stage4, net.features(normalised(images(64))))
+
+    def test_timms_file_of_torchvisions_resnet(self, tmp_path):
+        torch.manual_seed(1)
+        net = timm.create_model("resnet18", pretrained=False).eval()
+        stages = self.loaded("resnet18", net.state_dict(), tmp_path, 64)(images(64))
+        torch.testing.assert_close(stages.stage4, net.forward_features(normalised(images(64))))
+
     @pytest.mark.parametrize("perceptron", [("mlp.0", "mlp.3"), ("mlp.linear_1", "mlp.linear_2")])
     def test_vision_transformer(self, small_vit, tmp_path, perceptron):
         """By the names of the network, and by those of torchvision's files, which are of an older one."""
@@ -133,7 +164,7 @@ def test_vgg16_at_112_px_is_too_small_for_the_windows():
 
 
 def test_images_that_do_not_suit_are_told_before_weights_are_fetched(monkeypatch):
-    monkeypatch.setattr("cscelab.model.backbone._download", lambda name: pytest.fail("downloaded"))
+    monkeypatch.setattr("cscelab.model.backbone._published", lambda config: pytest.fail("downloaded"))
     with pytest.raises(ValueError, match="stage 4 is 3 x 3 but the largest window is 4 x 4"):
         HashNetwork(NetworkConfig(BackboneConfig("vgg16"), 112), 16)
 
@@ -144,11 +175,11 @@ def test_fetching_weights_draws_nothing_and_gives_them_to_the_trunk(monkeypatch)
     torch.manual_seed(3)
     torch.nn.init.normal_(trained.stage4.downsample.reduction.weight)
 
-    def fetch(name: str) -> dict[str, torch.Tensor]:
+    def published(config: BackboneConfig) -> dict[str, torch.Tensor]:
         torch.rand(5)  # as timm does
         return trained.state_dict()
 
-    monkeypatch.setattr("cscelab.model.backbone._download", fetch)
+    monkeypatch.setattr("cscelab.model.backbone._published", published)
     layers = []
     for weights in ("default", "none"):
         torch.manual_seed(1)
@@ -256,20 +287,61 @@ def test_every_method_learns_on_a_vision_transformer(small_vit, name):
 
 
 def test_default_weights_are_told_apart():
-    names = ("tiny", "resnet50", "gcvit_xxtiny")
+    names = ("tiny", "resnet50", "gcvit_xxtiny", "timm:resnet50.a1_in1k", "timm:resnet50.a2_in1k")
     found = {name: weights_fingerprint(BackboneConfig(name)) for name in names}
     assert len(set(found.values())) == len(names)
     assert found["resnet50"] == weights_fingerprint(BackboneConfig("vgg16")) == "IMAGENET1K_V1"
+    assert found["gcvit_xxtiny"] == "timm gcvit_xxtiny"  # as stored experiments have it
+    assert weights_fingerprint(BackboneConfig("resnet50", "IMAGENET1K_V2")) == "IMAGENET1K_V2"
     assert {weights_fingerprint(BackboneConfig(name, "none")) for name in BACKBONES} == {"none"}
 
 
+class TestWeightsOfTorchvision:
+    """By name, from a file in torch's hub folder; nothing is downloaded."""
+
+    @pytest.fixture
+    def hub(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        monkeypatch.setattr("torch.hub.download_url_to_file", lambda url, *_: pytest.fail(f"downloads {url}"))
+        (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+        return tmp_path / "hub" / "checkpoints"
+
+    @pytest.mark.parametrize(
+        ("weights", "file_name"),
+        [("default", "regnet_y_400mf-c65dace8.pth"), ("IMAGENET1K_V2", "regnet_y_400mf-e6988f5f.pth")],
+    )
+    def test_a_file_that_is_here_is_used(self, hub, weights, file_name):
+        torch.manual_seed(1)
+        net = models.regnet_y_400mf(weights=None).eval()
+        torch.save(net.state_dict(), hub / file_name)
+        trunk = build_backbone(BackboneConfig("regnet_y_400mf", weights), 64).eval()
+        net.fc = torch.nn.Identity()
+        torch.testing.assert_close(trunk(images(64)).pooled(), net(normalised(images(64))))
+
+    @pytest.mark.parametrize("weights", ["IMAGENET1K_FEATURES", "IMAGENET1K_V2"])
+    def test_for_other_pixels_or_of_no_such_name(self, hub, weights):
+        """IMAGENET1K_FEATURES of VGG16 are for pixels of another deviation."""
+        with pytest.raises(ValueError, match=rf"no weights '{weights}' of vgg16 .*choose from \['IMAGENET1K_V1'\]"):
+            build_backbone(BackboneConfig("vgg16", weights), 64)
+
+    @pytest.mark.parametrize("name", ["tiny", "gcvit_xxtiny", "timm:resnet18"])
+    def test_not_of_other_trunks(self, name):
+        with pytest.raises(ValueError, match=f"'IMAGENET1K_V2' are torchvision's, but backbone '{name}' is not; give"):
+            BackboneConfig(name, "IMAGENET1K_V2")
+
+    def test_a_corrupt_file_is_named(self, hub):
+        (hub / "resnet18-f37072fd.pth").write_bytes(b"half a file")
+        with pytest.raises(ValueError, match=r"resnet18-f37072fd.pth cannot be read as weights .* get it again"):
+            build_backbone(BackboneConfig("resnet18"), 64)
+
+
 @pytest.mark.parametrize("name", ["vgg16", "gcvit_xxtiny", "vit_b_16"])
-def test_a_download_that_fails_says_what_to_do(small_vit, monkeypatch, name):
+def test_a_download_that_fails_says_what_to_do(small_vit, tmp_path, monkeypatch, name):
     def refuse(*_: object, **__: object) -> None:
         raise URLError("no network")
 
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
-    monkeypatch.setattr("os.path.exists", lambda path: False)
     with pytest.raises(OSError, match=rf"weights of {name} could not be downloaded from \S+{name}\S* .*as weights"):
         build_backbone(BackboneConfig(name))
 

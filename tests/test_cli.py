@@ -61,7 +61,17 @@ def test_the_command_of_table1_is_said(capsys):
             "sizes were given beside --on species40, whose",
         ),
         (["train", "exchnet", "--profile", "paper", "--bits", "48", "--on", "cub"], "cub-200-2011/train.txt (No such"),
-        (["data", "--on", "coco"], "profile 'quick' has no benchmark 'coco'; choose from"),
+        (["data", "draw", "--on", "coco"], "profile 'quick' has no benchmark 'coco'; choose from"),
+        (["data", "draw", "coco"], "data draw takes no data set, but coco came; name it with --on"),
+        (["data", "--on", "scenes"], "--on means nothing to data list; leave it out"),
+        (["data", "list", "mnist"], "unknown data set 'mnist'; choose from imagenet100, coco"),
+        (["data", "prepare"], "no data set was named; `cscelab data` lists them"),
+        (["data", "prepare", "coco"], "name the folder with --root, which holds annotations/instances_train2014.json"),
+        (["data", "prepare", "coco", "--root", "."], "lacks COCO's annotations"),
+        (["data", "prepare", "cub-200-2011", "--root", "nowhere"], "nowhere does not exist; expected"),
+        (["data", "prepare", "coco", "--root", ".", "--seed", "-1"], "seed is -1; choose a whole number from 0"),
+        (["data", "check"], "no folder was named"),
+        (["data", "check", ".", "--seed", "1"], "--seed means nothing to data check"),
         (["evaluate", "nothing"], "no stored run is called 'nothing'"),
         (["evaluate", "nothing", "--database", "network"], "no stored run is called 'nothing'"),
         (["encode"], "no images were given"),
@@ -121,7 +131,7 @@ def test_the_data_sets_of_a_profile_can_be_named(capsys):
     for name, profile in PROFILES.items():
         named = photographed if name == "paper" else drawn
         assert named.split(", ") == [*profile.multilabel, *profile.finegrained]
-    code, out, _ = call(capsys, "data", "--profile", "smoke", "--on", "species40")
+    code, out, _ = call(capsys, "data", "draw", "--profile", "smoke", "--on", "species40")
     assert code == 0
     assert "4 classes, 112 px, single-label" in out
     counts = {line.split()[0]: line.split()[1] for line in out.splitlines()[1:]}
@@ -129,6 +139,61 @@ def test_the_data_sets_of_a_profile_can_be_named(capsys):
     code, out, _ = call(capsys, "train", "lsh", "--profile", "smoke", "--on", "species40")
     assert code == 0
     assert "species40-lsh-16-" in out
+
+
+def test_data_lists_every_data_set_within_120_columns(capsys):
+    from cscelab.datasets.catalog import CATALOG
+
+    code, out, _ = call(capsys, "data")
+    assert code == 0
+    named = [line.split()[0] for line in out.splitlines()[1:-2] if not line.startswith(" ")]
+    assert named == list(CATALOG)
+    assert max(map(len, out.splitlines())) <= 120
+    code, out, _ = call(capsys, "data", "list", "coco")
+    assert code == 0
+    for words in ("117,218", "instances_train2014.json", "https://cocodataset.org/#termsofuse", "not prepared"):
+        assert words in " ".join(out.split())
+
+
+def test_data_prepare_and_check(capsys, monkeypatch, tmp_path):
+    """Four images in place of COCO's: what its builder does is tested elsewhere."""
+    from dataclasses import replace
+
+    from PIL import Image
+
+    from cscelab.datasets import catalog
+
+    def lists(root, seed, progress):
+        rows = [(f"{i}.png", (i % 2,)) for i in range(4)]
+        lists = {"train": rows[2:], "query": rows[:2], "database": rows[2:]}
+        return catalog.SplitLists("coco", "a protocol", ("a", "b"), lists, multilabel=True, seed=seed)
+
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(4):
+        Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(images / f"{i}.png")
+    monkeypatch.setitem(catalog.CATALOG, "coco", replace(catalog.CATALOG["coco"], prepare=lists))
+    code, out, _ = call(capsys, "data", "prepare", "coco", "--root", "images", "--seed", "3", "--pictures")
+    assert code == 0
+    assert out.splitlines()[0] == "coco: a protocol; 2 classes"
+    written = [line.split()[:2] for line in out.splitlines()[1:4]]
+    assert written == [["train.txt", "2"], ["test.txt", "2"], ["database.txt", "2"]]
+    assert "next: cscelab train csce --profile paper --on coco" in out
+    assert (tmp_path / "data" / "coco" / "database.txt").read_text() == "2.png 1 0\n3.png 0 1\n"
+    code, out, _ = call(capsys, "data", "prepare", "coco", "--root", "images", "--out", "elsewhere")
+    assert "next: no profile names this folder" in out
+    _, out, _ = call(capsys, "data")
+    assert re.search(r"^coco +prepared ", out, re.MULTILINE)
+    code, _, _ = call(capsys, "data", "check", "data/coco")
+    assert code == 0
+    (images / "1.png").unlink()
+    code, out, _ = call(capsys, "data", "check", "data/coco")
+    assert code == 1
+    assert "1.png" in out
+    code, out, _ = call(capsys, "data", "check", "data/coco", "--drop", "clean")
+    assert code == 0
+    assert "query 1" in out
+    assert (tmp_path / "clean" / "test.txt").read_text() == "0.png 1 0\n"
 
 
 def test_encode_prints_a_code_an_image(capsys, tmp_path):

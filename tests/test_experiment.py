@@ -32,7 +32,8 @@ from cscelab.methods import METHODS
 from cscelab.methods.csce import CSCEConfig
 from cscelab.model.backbone import SHIPPED_TRUNK, BackboneConfig
 from cscelab.owncode import digest_of
-from cscelab.recipes import PROFILES, RECIPES, TABLE2, TABLE3, parse_data, recipe
+from cscelab.owndata import parse_data
+from cscelab.recipes import PROFILES, RECIPES, TABLE2, TABLE3, recipe
 from cscelab.retrieval.bootstrap import difference, interval
 from cscelab.shipped import export_encoder, load_encoder
 from cscelab.train import NotFiniteLossError, Training, fit

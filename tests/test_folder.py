@@ -259,6 +259,81 @@ def test_damaged_images_are_named_and_leave_no_cache(tmp_path):
     assert not list((tmp_path / "images").iterdir())
 
 
+def spoiled(folder: Path, whole: Path) -> dict[str, str]:
+    """Files of whose classes there are enough others: name -> kind."""
+    kinds = {"cat/1.jpg": "empty", "cat/7.jpg": "damaged", "dog/3.jpg": "no image", "dog/9.jpg": "empty"}
+    contents = {"empty": b"", "damaged": whole.read_bytes()[:300], "no image": b"text"}
+    for name, kind in kinds.items():
+        (folder / name).write_bytes(contents[kind])
+    return kinds
+
+
+def test_images_that_cannot_be_decoded_are_left_out(tmp_path, monkeypatch):
+    """The splits are those of the folder without them, and the next call tries none of them again."""
+    source, clean = tree(tmp_path / "pets", 14), tree(tmp_path / "clean", 14)
+    kinds = spoiled(source, source / "cat" / "0.jpg")
+    for name in kinds:
+        (clean / name).unlink()
+    config = Folder(str(source), **SMALL)
+    with pytest.warns(UserWarning, match="pets: left out are 4 images that cannot be decoded") as warned:
+        splits = load_folder(config, tmp_path)
+    message = str(warned[0].message)
+    assert len(warned) == 1
+    assert "(empty 2, damaged 1, no image 1): cat/1.jpg is empty, cat/7.jpg is damaged" in message
+    assert message.count(".jpg") == 3
+    assert message.endswith(", ...")
+    expected = load_folder(Folder(str(clean), **SMALL), tmp_path)
+    assert paths_of(splits) == paths_of(expected)
+    for split in SPLITS:
+        assert (getattr(splits, split).ids == getattr(expected, split).ids).all()
+        assert (getattr(splits, split).images == getattr(expected, split).images).all()
+    monkeypatch.setattr(imagecache, "decode", lambda *a: pytest.fail("decoded again"))
+    with pytest.warns(UserWarning, match="left out are 4 images"):
+        assert paths_of(load_folder(config, tmp_path)) == paths_of(expected)
+
+
+def test_a_mended_image_comes_back(tmp_path):
+    source = tree(tmp_path / "pets", 14)
+    config = Folder(str(source), image_size=16)
+    before = paths_of(load_folder(config, tmp_path))
+    whole = (source / "cat" / "1.jpg").read_bytes()
+    (source / "cat" / "1.jpg").write_bytes(b"")
+    with pytest.warns(UserWarning, match="left out are 1 images"):
+        without = paths_of(load_folder(config, tmp_path))
+    assert all("cat/1.jpg" not in paths for paths in without.values())
+    (source / "cat" / "1.jpg").write_bytes(whole)
+    assert paths_of(load_folder(config, tmp_path)) == before
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_folder_without_damage_says_nothing(tmp_path):
+    load_folder(Folder(str(tree(tmp_path / "pets", 5)), image_size=8), tmp_path)
+    assert not list((tmp_path / "images").glob("*.json"))
+
+
+def test_a_class_that_damage_makes_too_small_is_refused(tmp_path):
+    source = tree(tmp_path / "pets", 5)
+    for i in range(5):
+        (source / "dog" / f"{i}.jpg").write_bytes(b"")
+    message = refusal(Folder(str(source), image_size=8), tmp_path)
+    assert "class 'dog' has 0 images, too few" in message
+    assert "not counted are 5 images that cannot be decoded (empty 5): dog/0.jpg is empty" in message
+
+
+def test_a_note_that_cannot_be_read_is_made_again(tmp_path):
+    source = tree(tmp_path / "pets", 14)
+    spoiled(source, source / "cat" / "0.jpg")
+    config = Folder(str(source), image_size=8)
+    with pytest.warns(UserWarning, match="left out are 4"):
+        load_folder(config, tmp_path)
+    (note,) = (tmp_path / "images").glob("*.json")
+    for text in ("{", "[[1]]", "3"):
+        note.write_text(text)
+        with pytest.warns(UserWarning, match="left out are 4"):
+            load_folder(config, tmp_path)
+        assert len(json.loads(note.read_text())) == 4
+
+
 def test_an_unwritable_cache_is_one_sentence(tmp_path):
     source = tree(tmp_path / "pets", 5)
     (tmp_path / "file").write_text("in the way")

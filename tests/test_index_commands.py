@@ -1,5 +1,8 @@
 """`cscelab index` and `cscelab query`: whose codes are whose, what is replaced, and options that mean nothing."""
 
+import csv
+import json
+import os
 import shutil
 
 import numpy as np
@@ -7,7 +10,8 @@ import pytest
 from fake_runs import make_run, make_splits
 from PIL import Image
 
-from cscelab.cli.searching import index, query
+from cscelab.cli import main
+from cscelab.cli.searching import duplicates, index, query
 from cscelab.codes import pack
 from cscelab.description import Experiment
 from cscelab.files import encoder_name
@@ -271,3 +275,100 @@ def test_effort_is_an_option_of_its_kind_and_a_short_answer_says_so(tmp_path, ca
     distances = [int(line.split()[3]) for line in capsys.readouterr().out.splitlines()[1:]]
     every = (draw(2, 16, seed=1)[:, None] != draw(600, 16)).sum(axis=2)
     assert distances == np.sort(every, axis=1)[:, :3].ravel().tolist()
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("CSCELAB_DATA", str(tmp_path / "data"))
+
+
+def test_a_folder_is_indexed_queried_and_searched_for_duplicates(tmp_path, pictures, own_data, capsys):
+    shutil.copy(pictures / "a.png", pictures / "deep" / "again.png")
+    (pictures / "empty.jpg").touch()
+    main(["index", str(pictures), "--report", str(tmp_path / "bad.csv")])
+    said = capsys.readouterr().out
+    assert said.startswith(f"4 images of {pictures}, by {ENCODER}\n5 new, 0 changed, 0 deleted in ")
+    assert "1 cannot be used: 1 empty\n  empty.jpg is empty\n" in said
+    with (tmp_path / "bad.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["path", "kind", "why"], ["empty.jpg", "empty", "is empty"]]
+
+    asked = shutil.copy(pictures / "b.png", tmp_path / "elsewhere.png")
+    gallery = tmp_path / "found.png"
+    main(["query", str(asked), str(pictures / "a.png"), "--k", "2", "--json", "--gallery", str(gallery)])
+    written = capsys.readouterr()
+    first, second = json.loads(written.out)["queries"]
+    assert first["neighbours"][0] == {"rank": 1, "distance": 0, "id": 2, "path": "b.png", "itself": False}
+    assert [near["path"] for near in second["neighbours"]] == ["a.png", "deep/again.png"]
+    assert [near["itself"] for near in second["neighbours"]] == [True, False]
+    assert written.err == f"drawn in {gallery}\n"
+    assert Image.open(gallery).format == "PNG"
+    main(["query", str(pictures / "a.png"), "--others", "--radius", "0", "--index", str(pictures)])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows == [["query", "rank", "distance", "path"], [str(pictures / "a.png"), "1", "0", "deep/again.png"]]
+
+    main(["duplicates", str(pictures), "--json"])
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    assert (group["identical"], [image["path"] for image in group["images"]]) == (True, ["a.png", "deep/again.png"])
+    main(["duplicates"])
+    assert "group 1: 2 images, all files have the same bytes" in capsys.readouterr().out
+
+
+def test_words_before_folders_and_index_files_before_images(tmp_path, pictures, own_data, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(pictures, tmp_path / "build")
+    refused("index build needs the index file; a folder called build is written ./build", index, "build")
+    index("./build")
+    assert capsys.readouterr().out.startswith("3 images of ")
+    index("build", tmp_path / "own.png", (str(pictures),))  # an index file by an image's name
+    capsys.readouterr()
+    query(tmp_path / "own.png", (str(pictures / "a.png"),), k=1)
+    assert capsys.readouterr().out.splitlines()[0].split() == ["query", "rank", "id", "distance", "path"]
+    query(pictures / "a.png", k=1)
+    assert capsys.readouterr().out.splitlines()[0].split() == ["query", "rank", "distance", "path"]
+
+
+def test_what_means_nothing_to_a_folders_index_is_named(tmp_path, pictures, own_data):
+    (codes,) = files(tmp_path, codes=draw(9, 12))
+    index("build", tmp_path / "index", codes)
+    folder, image = str(pictures), pictures / "a.png"
+    for message, arguments, options in (
+        ("--kind means nothing to the index of a folder", (folder,), {"kind": "flat"}),
+        ("--ids means nothing to the index of a folder", (folder,), {"ids": (3,)}),
+        ("--replace means nothing to the index of a folder", (folder,), {"replace": True}),
+        ("--report means nothing to an index file", ("info", tmp_path / "index"), {"report": tmp_path / "r"}),
+        ("came; give one folder, or build, add, remove or info and a file", (folder, pictures), {}),
+        ("nowhere is not there; give a folder of images", (str(tmp_path / "nowhere"),), {}),
+        ("no stored run is called 'csq'", (folder,), {"run": "csq"}),
+    ):
+        refused(message, index, *arguments, **options)
+    for message, arguments, options in (
+        ("no folder has been indexed yet; call cscelab index FOLDER", (image,), {}),
+        ("--method means nothing to the index of a folder", (image,), {"method": "x"}),
+        ("--k means nothing beside --radius", (image,), {"k": 3, "radius": 2}),
+        ("found.jpg; give a name that ends in .png", (image,), {"gallery": tmp_path / "found.jpg"}),
+        ("--others means nothing to an index file", (tmp_path / "index", codes), {"others": True}),
+        ("--json means nothing to an index file", (tmp_path / "index", codes), {"json": True}),
+        ("--gallery means nothing to an index file", (tmp_path / "index", codes), {"gallery": tmp_path / "g.png"}),
+    ):
+        refused(message, query, *arguments, **options)
+    refused("no folder has been indexed yet", duplicates)
+    assert not os.path.exists(tmp_path / "data")
+    index(folder)
+    refused("there is no image at .*missing.jpg; check the path", query, tmp_path / "missing.jpg")
+    refused("pictures is a folder; name image files", query, pictures)
+
+
+def test_ctrl_c_leaves_an_index_to_go_on_with(pictures, own_data, monkeypatch, capsys):
+    from cscelab.photoindex import update as updating
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(updating.PhotoStore, "write", stop)
+        with pytest.raises(SystemExit) as ended:
+            index(str(pictures))
+    assert ended.value.code == 130
+    assert "stopped; the same command goes on from the last batch" in capsys.readouterr().err
+    index(str(pictures))
+    assert "3 images of" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cscelab.datasets import imagecache
 from cscelab.datasets.decoding import decode
-from cscelab.datasets.lists import ListFiles, RowsOf, load_lists, read_list
+from cscelab.datasets.lists import ListFiles, RowsOf, load_lists, parse_line, read_list
 
 # Image i shows grey 20 i, so that a decoded image tells which one it is.
 ONE_HOT = {0: "1 0 0", 1: "0 1 0", 2: "0 0 1", 3: "1 0 0", 4: "0 1 0", 5: "0 0 1", 6: "1 0 0", 7: "0 1 0"}
@@ -287,3 +287,55 @@ def test_exif_orientation_turns_the_image_upright():
     exif[0x0112] = 6  # to be turned clockwise by 90 degrees
     turned = decode(encoded(original, exif=exif), 16, 16)
     assert (turned == np.rot90(np.asarray(original), -1)).all()
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "labels"),
+    [
+        ("a.jpg 0 1 0", "a.jpg", "0 1 0"),
+        ("a.jpg 7", "a.jpg", "7"),
+        ("a.jpg 007\n", "a.jpg", "7"),
+        ("./b//a 1.jpg\t0  1", "b/a 1.jpg", "0 1"),
+        ("photo-12 0 1", "photo-12", "0 1"),
+        ("photo 1 0 1", "photo", "1 0 1"),
+        ("a.jpg +1 00", "a.jpg", "1 0"),
+        ("20240131235959 1", "20240131235959", "1"),
+    ],
+)
+def test_a_line_by_either_way_of_reading_it(line, path, labels):
+    assert parse_line(line) == (path, labels)
+
+
+@pytest.mark.parametrize("line", ["a.jpg", "a.jpg 99999999999", "1 0 x", "0", "a.jpg 0,1"])
+def test_a_line_without_labels(line):
+    with pytest.raises(ValueError, match="expected 'relative/path.jpg 0 0 1 0'"):
+        parse_line(line)
+
+
+def test_errors_name_the_command_that_finds_every_fault(tmp_path):
+    config = make(tmp_path, ONE_HOT)
+    Path(config.query).rename(tmp_path / "test.txt")
+    config = dataclasses.replace(config, query=str(tmp_path / "test.txt"))
+    pointer = f"; cscelab data check {tmp_path} finds every such line"
+
+    def refused() -> str:
+        with pytest.raises(ValueError, match=".") as error:
+            load_lists(config, tmp_path, progress=False)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    (tmp_path / "images" / "1.png").write_bytes(b"")
+    assert "1.png is empty" in refused()
+    assert refused().endswith(pointer)
+    (tmp_path / "images" / "1.png").unlink()
+    assert "1 of 2 images are not in" in refused()
+    assert refused().endswith(pointer)
+    (tmp_path / "test.txt").write_text("images/1.png\n")
+    assert refused().endswith(pointer)
+    (tmp_path / "test.txt").write_text("images/3.png 1 0 0\n")
+    assert "1 images of" in refused()
+    assert refused().endswith(pointer)
+    (tmp_path / "test.txt").write_text("images/1.png 0 1 0\n")
+    config = dataclasses.replace(config, resize=4)  # no fault of the lists
+    assert "image_size is 8 and resize 4" in refused()
+    assert pointer not in refused()

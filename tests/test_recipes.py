@@ -1,13 +1,13 @@
 """Named experiments: every method on every data set of a profile, rows whose trunk is their own, alternation."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 
-from cscelab.datasets.lists import read_list
+from cscelab.datasets import Aviary, Folder
 from cscelab.methods import METHODS
 from cscelab.model.backbone import BackboneConfig
 from cscelab.profiles import PROFILES, SINGLE
@@ -20,6 +20,7 @@ from cscelab.recipes import (
     TABLE1,
     UNSUPERVISED,
     describe,
+    parse_data,
     recipe,
     titled,
 )
@@ -29,7 +30,7 @@ def test_every_method_is_a_recipe_of_its_name():
     assert METHODS.keys() <= METHODS_BY_RECIPE.keys()
     for name, config in METHODS.items():
         assert type(METHODS_BY_RECIPE[name]) is config
-    assert set(UNSUPERVISED) < METHODS.keys()
+    assert sorted(UNSUPERVISED) == ["cibhash", "itq", "lsh"]
 
 
 def test_a_recipe_on_scenes_is_the_same_experiment_on_several_labels():
@@ -127,18 +128,24 @@ class TestFineGrained:
             assert METHODS_BY_RECIPE[name] == replace(whole, n_parts=parts)
         assert list(PART_SWEEP) == [2, 4, 6]
 
-    def test_the_list_writer_of_the_readme_writes_lists_that_are_read(self, tmp_path, monkeypatch):
-        """Two species, two images each, one of each in the training split, as CUB-200-2011's text files name them."""
-        (tmp_path / "images.txt").write_text("1 1.Owl/a.jpg\n2 1.Owl/b.jpg\n3 2.Jay/c.jpg\n4 2.Jay/d.jpg\n")
-        (tmp_path / "image_class_labels.txt").write_text("1 1\n2 1\n3 2\n4 2\n")
-        (tmp_path / "train_test_split.txt").write_text("1 1\n2 0\n3 0\n4 1\n")
+
+class TestDataOnTheCommandLine:
+    def test_class_folders_are_taken_by_their_whole_path(self, tmp_path, monkeypatch):
+        for name in ("cat", "dog"):
+            (tmp_path / "pets" / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / "pets" / name / "1.png")
         monkeypatch.chdir(tmp_path)
-        (writer,) = re.findall(r"```python\n(.*?)```", (ROOT / "data" / "README.md").read_text(), re.DOTALL)
-        exec(writer, {})
-        train, test = (read_list(tmp_path / f"{name}.txt") for name in ("train", "test"))
-        assert train.paths == ("images/1.Owl/a.jpg", "images/2.Jay/d.jpg")
-        assert test.paths == ("images/1.Owl/b.jpg", "images/2.Jay/c.jpg")
-        assert train.values.tolist() == test.values.tolist() == [[0], [1]]
+        whole = Folder(str(tmp_path / "pets"), image_size=32, train=8, query=2, database=4)
+        assert parse_data("folder:pets", Aviary(), 32, 8, 2, 4) == whole
+        assert parse_data("folder:pets", Aviary()) == Folder(str(tmp_path / "pets"))
+
+    def test_a_name_that_is_none_is_said_before_sizes_that_do_not_go_with_it(self):
+        for name in ("pets", "folder:", "unlabelled:", "aviary:2"):
+            with pytest.raises(ValueError, match=f"unknown data set '{name}'; give 'aviary', .* or 'unlabelled:PATH'"):
+                parse_data(name, Aviary(), 32)
+        with pytest.raises(ValueError, match="sizes were given for 'scenes', but they are for photographs"):
+            parse_data("scenes", Aviary(), 32)
+        assert parse_data("scenes", Aviary(n_classes=4)) == Aviary(n_classes=4, scenes=True)
 
 
 def test_a_profile_finds_its_data_sets_by_name():

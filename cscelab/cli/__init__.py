@@ -6,6 +6,7 @@ import sys
 from typing import Any, cast
 
 from cscelab.cli import (  # first: says in one line where tyro is missing
+    data,
     experiments,
     retrieval,
     scoring,
@@ -22,7 +23,8 @@ COMMANDS = {
     "encode": retrieval.encode,
     "index": searching.index,
     "query": searching.query,
-    "data": experiments.data,
+    "duplicates": searching.duplicates,
+    "data": data.data,
     "recipes": experiments.list_recipes,
     "runs": experiments.runs,
     "lab": tools.lab,
@@ -31,7 +33,12 @@ COMMANDS = {
     "pretrain": experiments.pretrain,
 }
 
-RESUMABLE = ("train", "figures", "photographs", "pretrain")
+TRAINS = "the same command goes on from the last finished epoch"
+GOES_ON = {  # what Ctrl-C leaves of a command
+    **dict.fromkeys(("train", "figures", "photographs", "pretrain"), TRAINS),
+    "index": "what was finished is kept; an index of a folder goes on with the same command",
+    "data": "no list was half written; what was downloaded whole is kept",
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -47,7 +54,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         given = sys.argv[1:] if arguments is None else arguments
-        resumes = bool(given) and given[0] in RESUMABLE
-        goes_on = "the same command goes on from the last finished epoch" if resumes else "nothing half done was kept"
+        goes_on = GOES_ON.get(given[0] if given else "", "nothing half done was kept")
         print(f"cscelab: stopped; {goes_on}", file=sys.stderr)
         sys.exit(130)

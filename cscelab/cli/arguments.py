@@ -13,10 +13,14 @@ except ImportError:
 __all__ = ["DataArg", "Name", "Positional", "ProfileArg", "arg"]
 
 Name = Annotated[str, arg(metavar="NAME")]
-DataArg = Annotated[str | None, arg(metavar="aviary|scenes|folder:PATH", help="data set in place of the profile's")]
+DataArg = Annotated[
+    str | None,
+    arg(metavar="aviary|scenes|folder:PATH|unlabelled:PATH|lists:PATH", help="data set in place of the profile's"),
+]
 ProfileArg = Annotated[
-    Literal["quick", "standard", "paper", "smoke"],
+    Literal["quick", "standard", "paper", "scratch", "smoke"],
     arg(
-        help="quick: minutes on two cores; standard: three seeds, all lengths; paper: its data, ResNet-50; smoke: tests"
+        help="quick: minutes on two cores; standard: three seeds, all lengths; paper: its data, ResNet-50; scratch: "
+        "CIFAR-10 on a CPU, nothing pretrained; smoke: tests"
     ),
 ]

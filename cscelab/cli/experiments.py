@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cscelab.cli.arguments import DataArg, Name, Positional, ProfileArg, arg
+
+if TYPE_CHECKING:  # imported by the commands that need them: `cscelab --help` is quick
+    from cscelab.datasets import DataConfig
+    from cscelab.experiment import Run
+
+MOST_NAMED = 20  # classes whose names are printed
 
 OnArg = Annotated[
     str | None,
     arg(
         metavar="NAME",
         help="data set of the profile in place of its own: scenes, species40; under paper coco, nus-wide, cub, "
-        "aircraft, nabirds, vegfru, food101",
+        "aircraft, nabirds, vegfru, food101, cifar10, cifar10-59000, cifar10-50000, nus-wide-81, mirflickr, flowers-102, "
+        "stanford-cars, oxford-pets; under scratch cifar10-59000, cifar10-50000",
     ),
 ]
 
@@ -78,17 +89,22 @@ def train(
         recipe: a name of `cscelab recipes`, as csce or table2/baseline.
         bits: code length; by default 16, or the next that the method can write.
         seed: of weights, batches and augmentation.
-        data: scenes draws several species an image; folder:PATH takes a folder of class folders.
-        image_size: side in pixels for folder data, 64 by default.
+        data: scenes draws several species an image; folder:PATH takes a folder (or zip) of class folders;
+            unlabelled:PATH takes any folder of images, for cibhash, cibhash/released-views (made for photographs), itq
+            and lsh, and measures whether altered copies of images find their originals; lists:PATH takes a folder of
+            train.txt, test.txt and database.txt.
+        image_size: side in pixels for folder and unlabelled data, 64 by default.
         train_images: images to learn from, for folder data.
         database_images: images to search, for folder data.
-        queries: images to search with, for folder data.
+        queries: images to search with, for folder and unlabelled data.
         epochs: in place of the profile's.
-        backbone: a trunk's name, as resnet50, in place of the profile's; an unknown one is answered with the choices.
-        weights: default, none, or a .safetensors, .pth or .pt file.
+        backbone: a trunk's name in place of the profile's, as resnet50, or timm:NAME, as timm:convnext_tiny.fb_in22k;
+            an unknown one is answered with the choices.
+        weights: default, none, a name of torchvision's as IMAGENET1K_V2, or a .safetensors, .pth or .pt file.
         retrain: train even where a run is stored.
     """
-    from cscelab import recipes
+    from cscelab import owndata, recipes
+    from cscelab.datasets import Folder, Unlabelled
     from cscelab.experiment import run
     from cscelab.profiles import SINGLE
 
@@ -100,14 +116,17 @@ def train(
     if on and sizes != (None, None, None, None):
         raise ValueError(f"sizes were given beside --on {on}, whose own are fixed; leave them out, or --on")
     if data or sizes != (None, None, None, None):
-        experiment = replace(experiment, data=recipes.parse_data(data or "aviary", experiment.data, *sizes))
+        experiment = replace(experiment, data=owndata.parse_data(data or "aviary", experiment.data, *sizes))
     if backbone or weights:
         trunk = experiment.method.backbone
         trunk = replace(trunk, name=backbone or trunk.name, weights=weights or "default")
         experiment = replace(experiment, method=replace(experiment.method, backbone=trunk))
     if epochs is not None:
         experiment = replace(experiment, training=replace(experiment.training, epochs=epochs))
-    _print_run(run(experiment, retrain=retrain))
+    with _notes():
+        if isinstance(experiment.data, Folder | Unlabelled):
+            _print_splits(experiment.data)
+        _print_run(run(experiment, retrain=retrain))
 
 
 def photographs(
@@ -134,12 +153,14 @@ def photographs(
         out: folder for the pictures.
         jobs: trainings at a time.
     """
-    from cscelab import recipes
+    from cscelab import owndata
     from cscelab.figures.photographs import photographs as draw
 
-    experiments = recipes.photographs(data, image_size, train_images, queries, database_images, bits, epochs)
-    for path in draw(experiments, out, jobs):
-        print(path)
+    experiments = owndata.photographs(data, image_size, train_images, queries, database_images, bits, epochs)
+    with _notes():
+        _print_splits(next(iter(experiments.values())).data)
+        for path in draw(experiments, out, jobs):
+            print(path)
 
 
 def evaluate(
@@ -156,22 +177,9 @@ def evaluate(
     from cscelab.compare import find_stored
     from cscelab.experiment import report
 
-    print(report(find_stored(run), k, database).table())
-
-
-def data(profile: ProfileArg = "quick", on: OnArg = None) -> None:
-    """Draw (or decode) a profile's data set now and say what it holds.
-
-    Args:
-        profile: whose data.
-    """
-    from cscelab.datasets import load_data
-    from cscelab.profiles import SINGLE, find_profile
-
-    splits = load_data(find_profile(profile).find(on or SINGLE, profile).data)
-    print(f"{splits.n_classes} classes, {splits.image_size} px, {'multi' if splits.multilabel else 'single'}-label")
-    for name in ("train", "validation", "query", "database"):
-        print(f"{name:<11}{len(getattr(splits, name)):>7,} images")
+    stored = find_stored(run)
+    _say_what_is_measured(stored)
+    print(report(stored, k, database).table())
 
 
 def list_recipes() -> None:
@@ -217,12 +225,50 @@ def pretrain(out: Path = Path("cscelab/weights/tiny-trunk.safetensors")) -> None
     print(out)
 
 
-def _print_run(run: object) -> None:
-    from cscelab.experiment import Run, report
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Warnings inside the block are a line each, once, without the code they come from."""
+    told: set[str] = set()
 
-    assert isinstance(run, Run)
+    def tell(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in told:
+            told.add(str(message))
+            print(f"note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = tell
+        yield
+
+
+def _print_splits(data: DataConfig) -> None:
+    from cscelab.datasets import Unlabelled, load_data
+
+    splits = load_data(data)
+    sizes = ", ".join(f"{len(getattr(splits, name)):,} {name}" for name in ("train", "validation", "query", "database"))
+    print(f"images of {splits.image_size} px: {sizes}")
+    if isinstance(data, Unlabelled):
+        print("classes: none, the images have no labels")
+    else:
+        named = ", ".join(f"{number} {name}" for number, name in enumerate(splits.class_names[:MOST_NAMED]))
+        more = splits.n_classes - MOST_NAMED
+        print(f"classes: {named}" + (f" and {more} more" if more > 0 else ""))
+    print()
+
+
+def _say_what_is_measured(run: Run) -> None:
+    from cscelab.datasets import Unlabelled
+    from cscelab.datasets.unlabelled import MEASURED
+
+    if isinstance(run.experiment.data, Unlabelled):
+        print(MEASURED)
+
+
+def _print_run(run: Run) -> None:
+    from cscelab.experiment import report
+
     if run.experiment.smoke:
         print("SMOKE RUN: its numbers mean nothing")
+    _say_what_is_measured(run)
     print(report(run).table())
     if network := run.metrics.get("network"):
         print("\nThe database by the codes that training learned for it.", end=" ")

@@ -1,4 +1,4 @@
-"""Commands that keep an index of codes, and search it."""
+"""Commands that keep an index of codes, or of a folder of photographs, and search it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ InputArg = Annotated[tuple[str, ...], arg(metavar="IMAGE|FOLDER|FILE[:NAME] ..."
 RunArg = Annotated[str | None, arg(metavar="NAME")]
 
 
+ACTIONS = ("build", "add", "remove", "info")
+
+
 def index(
-    action: Positional[Literal["build", "add", "remove", "info"]],
-    path: Positional[Path],
+    action: Positional[Annotated[str, arg(metavar="FOLDER|build|add|remove|info")]],
+    path: Positional[Annotated[Path | None, arg(metavar="FILE")]] = None,
     inputs: Positional[InputArg] = (),
     /,
     run: RunArg = None,
@@ -26,11 +29,17 @@ def index(
     nlist: int | None = None,
     ef: int | None = None,
     replace: bool = False,
+    report: Annotated[Path | None, arg(metavar="FILE.csv")] = None,
 ) -> None:
-    """Keep an index of codes in one file. A call that fails leaves the file as it was.
+    """Index a folder of images, or keep an index of codes in one file.
+
+    cscelab index FOLDER indexes all images below a folder, for cscelab query and duplicates; called again, it takes in
+    what is new, changed or deleted. Stopped at any time, the same command goes on where it was. With build, add, remove
+    or info, the index is the file that is named; a call that fails leaves it as it was.
 
     Args:
-        action: build a new index; add to one; remove items by --ids; info, say what it holds.
+        action: a folder of images (one with such a name as ./build); or build, a new index file; add to one; remove
+            items by --ids; info, say what it holds.
         path: the index file.
         inputs: images, folders of images, one file of codes (as `cscelab encode --out` writes), or a run's folder.
         run: encode images by this stored run; the shipped encoder by default.
@@ -44,7 +53,20 @@ def index(
         nlist: of a new ivf index: number of lists; by default about the square root of the number of codes.
         ef: of a new hnsw index: candidates that a search keeps.
         replace: build over an index that is there.
+        report: of a folder: write every image that cannot be used, and why, to this file.
     """
+    if action not in ACTIONS:
+        _refuse(
+            "to the index of a folder", method=method, kind=kind, bits=bits, probes=probes, nlist=nlist, ef=ef,
+            replace=replace, ids=ids,
+        )  # fmt: skip
+        if path is not None:
+            raise ValueError(f"{action} and {path} came; give one folder, or build, add, remove or info and a file")
+        _index_folder(Path(action), run, report)
+        return
+    _refuse("to an index file", report=report)
+    if path is None:
+        raise ValueError(f"index {action} needs the index file; a folder called {action} is written ./{action}")
     from cscelab import indexing
     from cscelab.compare import find_stored
     from cscelab.search import CodeIndex
@@ -91,10 +113,25 @@ def index(
         print(indexing.storage(layout))
 
 
+def _index_folder(folder: Path, run: str | None, report: Path | None) -> None:
+    from cscelab.photoindex.encoder import find_encoder
+    from cscelab.photoindex.update import update
+
+    try:
+        done = update(folder, find_encoder(run), wait=_note)
+    except KeyboardInterrupt:
+        print("cscelab: stopped; the same command goes on from the last batch", file=sys.stderr)
+        sys.exit(130)
+    if report is not None:
+        done.write_report(report)
+    print(done.text())
+
+
 def query(
-    path: Positional[Path],
-    inputs: Positional[InputArg],
+    path: Positional[Annotated[Path, arg(metavar="IMAGE|INDEX-FILE")]],
+    inputs: Positional[InputArg] = (),
     /,
+    index: Annotated[Path | None, arg(metavar="FOLDER")] = None,
     k: int | None = None,
     radius: int | None = None,
     run: RunArg = None,
@@ -102,20 +139,42 @@ def query(
     bits: int | None = None,
     probes: int | None = None,
     ef: int | None = None,
+    others: bool = False,
+    json: bool = False,
+    gallery: Annotated[Path | None, arg(metavar="OUT.png")] = None,
 ) -> None:
-    """Search an index with images or codes: query, rank, id, distance in bits, of ordinal codes in symbols, and path.
+    """The nearest images of a folder that was indexed, or of an index file: query, rank, distance and path.
+
+    cscelab query IMAGE ... searches the index of a folder. With an index file first, images or codes behind it are
+    searched in that. Distances and radius are in bits, of ordinal codes in symbols.
 
     Args:
-        path: the index file.
-        inputs: images, folders of images, one file of codes, or a run's folder.
+        path: an image, or an index file.
+        inputs: further images; to an index file: images, folders of images, one file of codes, or a run's folder.
+        index: whose index to search: a folder; by default the one that was indexed last.
         k: neighbours of each query, 10 by default.
-        radius: everything within that many bits, of ordinal codes symbols, in place of the k nearest.
-        run: encode images by this stored run; the shipped encoder by default.
+        radius: everything within that distance in place of the k nearest.
+        run: to an index file: encode images by this stored run; the shipped encoder by default. Of a folder: its index
+            by this run.
         method: name of the encoder that made a file of codes.
         bits: code length, for packed codes whose file does not tell; of symbols what they tell, as 32 for 16 of 4.
         probes: of an ivf index: lists to look into, in place of what the index was built with.
         ef: of an hnsw index: candidates to keep, in place of what the index was built with.
+        others: of a folder: leave the query itself out where it is in the index.
+        json: of a folder: print JSON instead of a table.
+        gallery: of a folder: draw each query and its ten nearest images into this file.
     """
+    from cscelab.datasets.decoding import SUFFIXES
+    from cscelab.indexes.file import is_index
+
+    pictures = path.suffix.lower() in SUFFIXES or not inputs
+    if index is not None or (pictures and not (path.is_file() and is_index(path))):
+        _refuse("to the index of a folder", method=method, bits=bits, probes=probes, ef=ef)
+        if radius is not None:
+            _refuse("beside --radius, which finds everything within it", k=k)
+        _query_folder((path, *map(Path, inputs)), index, run, 10 if k is None else k, radius, others, json, gallery)
+        return
+    _refuse("to an index file", others=others, json=json, gallery=gallery)
     from cscelab import indexing
     from cscelab.compare import find_stored
     from cscelab.search import CodeIndex
@@ -135,6 +194,50 @@ def query(
     source = indexing.read_source(inputs, encoder, bits, side="query", index=stored)
     _note(source.note)
     print(indexing.answers(stored, source, 10 if k is None else k, radius))
+
+
+def _query_folder(
+    images: tuple[Path, ...], folder: Path | None, run: str | None, k: int, radius: int | None,
+    others: bool, json: bool, gallery: Path | None,
+) -> None:  # fmt: skip
+    from cscelab.photoindex import answers
+    from cscelab.photoindex.lookup import find_index
+
+    if gallery is not None:
+        from cscelab.figures import nearest
+
+        nearest.check_png(gallery)
+    found = find_index(folder, run)
+    given = answers.answer(found, images, k, radius, others)
+    print(answers.as_json(found, given) if json else answers.table(found, given, radius))
+    if gallery is not None:
+        nearest.save_png(nearest.nearest_gallery(found, given), gallery)
+        print(f"drawn in {gallery}", file=sys.stderr)
+
+
+def duplicates(
+    folder: Positional[Annotated[Path | None, arg(metavar="FOLDER")]] = None,
+    /,
+    radius: int = 0,
+    run: RunArg = None,
+    json: bool = False,
+) -> None:
+    """Near-duplicates in a folder that was indexed: groups of images whose codes differ little, the largest first.
+
+    Equal codes are not equal pictures; files with the same bytes are said to be so.
+
+    Args:
+        folder: one that was indexed; by default the last.
+        radius: an image joins a group where its code is at most so many bits, of ordinal codes symbols, from one there.
+        run: the folder's index by this stored run.
+        json: print JSON instead of text.
+    """
+    from cscelab.photoindex import duplicates as near
+    from cscelab.photoindex.lookup import find_index
+
+    found = find_index(folder, run)
+    groups = near.duplicate_groups(found, radius)
+    print(near.as_json(found, groups, radius) if json else near.text(found, groups, radius))
 
 
 def _refuse(why: str, **given: object) -> None:

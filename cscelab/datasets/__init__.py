@@ -1,4 +1,4 @@
-"""Data sets by kind: the embedded Aviary, any folder of class folders, the field's split lists."""
+"""Data sets by kind: the embedded Aviary, any folder of class folders or of unlabelled images, the field's lists."""
 
 from __future__ import annotations
 
@@ -13,11 +13,22 @@ from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.folder import Folder, load_folder, located
 from cscelab.datasets.imagecache import ImageStore
 from cscelab.datasets.lists import ListFiles, load_lists
+from cscelab.datasets.unlabelled import Unlabelled, load_unlabelled
 from cscelab.paths import data_root
 
-DataConfig = Aviary | Folder | ListFiles
-DATA_SETS: dict[str, type[DataConfig]] = {"aviary": Aviary, "folder": Folder, "lists": ListFiles}
-_LOADERS: dict[type, Any] = {Aviary: load_aviary, Folder: load_folder, ListFiles: load_lists}
+DataConfig = Aviary | Folder | ListFiles | Unlabelled
+DATA_SETS: dict[str, type[DataConfig]] = {
+    "aviary": Aviary,
+    "folder": Folder,
+    "lists": ListFiles,
+    "unlabelled": Unlabelled,
+}
+_LOADERS: dict[type, Any] = {
+    Aviary: load_aviary,
+    Folder: load_folder,
+    ListFiles: load_lists,
+    Unlabelled: load_unlabelled,
+}
 
 
 def load_data(config: DataConfig, root: Path | None = None, progress: bool = True) -> Splits:
@@ -33,7 +44,7 @@ def data_fingerprint(config: DataConfig) -> str:
     """
     if isinstance(config, Aviary):
         return f"drawing {DRAWING}"
-    if isinstance(config, Folder):
+    if isinstance(config, Folder | Unlabelled):
         return folder_fingerprint(located(config.path).resolve())
     lists = [Path(path) for path in (config.train, config.query, config.database)]
     if not all(path.is_file() for path in lists):
@@ -56,6 +67,7 @@ __all__ = [
     "ImageSet",
     "ListFiles",
     "Splits",
+    "Unlabelled",
     "data_fingerprint",
     "folder_fingerprint",
     "load_data",

@@ -35,13 +35,17 @@ def check_augmentation(name: str) -> None:
 
 
 def augment_more(images: Tensor, generator: torch.Generator, name: str) -> Tensor:
-    """uint8 (B, 3, H, H) -> the same, each group of GROUP images with draws of its own; torch's global generators are
-    left as they were."""
+    """uint8 (B, 3, H, H) -> the same, laid out in memory alike, each group of GROUP images with draws of its own.
+
+    The draws follow the generator alone; torch's global generators are left as they were.
+    """
     if name == "none":
         return images
     transform = v2.Compose([AUGMENTATIONS[part](images.shape[-1]) for part in name.split("+")])
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    devices = [images.device] if images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        return torch.cat([transform(group) for group in images.split(GROUP)])
+    augmented = torch.empty_like(images)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # which these transforms draw from on any device; not all devices'
+        for before, after in zip(images.split(GROUP), augmented.split(GROUP), strict=True):
+            after.copy_(transform(before))
+    return augmented

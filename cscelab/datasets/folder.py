@@ -1,7 +1,12 @@
-"""Photographs: any folder (or zip) of class folders is a data set, split by a seed, class by class."""
+"""Photographs: any folder (or zip) of class folders is a data set, split by a seed, class by class.
+
+Files that cannot be decoded are left out with a warning: the splits are those of the folder without them.
+"""
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from cscelab.datasets.base import ImageSet, Splits
-from cscelab.datasets.imagecache import ImageStore, cached_images
+from cscelab.datasets.imagecache import NAMED, Failure, ImageStore, UnreadableImagesError, cached_images
+from cscelab.datasets.leftout import read_left_out, write_left_out
 from cscelab.paths import data_root
 
 ORDER = ("query", "validation", "train", "database")  # who chooses first: the queries stay when other sizes change
@@ -18,6 +24,7 @@ WHOLE = "all"  # the only part of a folder that has no train/ and test/
 QUERY_SHARE, VALIDATION_SHARE, TRAIN_SHARE = 0.1, 0.1, 0.6  # the last of what the first two leave
 
 ClassFolders = dict[str, list[str]]  # class name -> its images, sorted
+Chosen = dict[str, tuple[list[str], list[int]]]  # split -> names, labels
 
 
 @dataclass(frozen=True)
@@ -49,16 +56,33 @@ def load_folder(config: Folder, root: str | Path | None = None, progress: bool =
     """The four splits; images are decoded once and cached under `root` (the data folder unless given).
 
     attributes: path, relative to the folder, and part: "train", "test" or "val" by the folder the image came from, or
-    "all" where there are none. Raises ValueError in one sentence where the folder is absent, is not one of class
-    folders, has too few images for the sizes, or has an image that cannot be decoded.
+    "all" where there are none. Images that cannot be decoded are left out, with a warning that counts them. Raises
+    ValueError in one sentence where the folder is absent, is not one of class folders, or has too few images for the
+    sizes.
     """
     store = ImageStore(located(config.path))
     parts = find_classes(store.names(), store.path)
     class_names = tuple(sorted({name for folders in parts.values() for name in folders}))
     if len(class_names) < 2:
         raise ValueError(f"{store.path} has only one class, {class_names[0]!r}; give it two class folders or more")
-    chosen = choose(config, parts, class_names)
-    every = sorted(name for folders in parts.values() for names in folders.values() for name in names)
+    side = (config.image_size, config.resize)
+    left_out = read_left_out(store, side, root)
+    while True:
+        sound = _without(parts, {name for name, _, _ in left_out})
+        try:
+            chosen = choose(config, sound, class_names)
+        except ValueError as error:
+            if not left_out:
+                raise
+            raise ValueError(f"{error}; not counted are {_told(left_out)}") from error
+        images, failures = _decoded(store, chosen, side, root, progress)
+        if not failures:
+            break
+        left_out += failures
+        write_left_out(store, side, left_out, root)
+    if left_out:
+        warnings.warn(f"{store.path}: left out are {_told(left_out)}", stacklevel=2)
+    every = sorted(name for folders in sound.values() for names in folders.values() for name in names)
     # Shuffled: galleries rank equal distances by id, and ids in the order of class names would favour the first class.
     shuffled = np.random.default_rng([config.seed, 2]).permutation(len(every))
     ids = dict(zip(every, shuffled.tolist(), strict=True))
@@ -67,7 +91,7 @@ def load_folder(config: Folder, root: str | Path | None = None, progress: bool =
     def image_set(split: str) -> ImageSet:
         names, labels = chosen[split]
         return ImageSet(
-            cached_images(store, names, config.image_size, config.resize, root, split, progress),
+            images[split],
             np.array(labels, dtype=np.int64),
             np.array([ids[name] for name in names], dtype=np.int64),
             attributes={"path": np.array(names), "part": np.full(len(names), part_of[split])},
@@ -76,6 +100,37 @@ def load_folder(config: Folder, root: str | Path | None = None, progress: bool =
     return Splits(
         image_set("train"), image_set("validation"), image_set("query"), image_set("database"), class_names=class_names
     )
+
+
+def _without(parts: Mapping[str, ClassFolders], names: set[str]) -> dict[str, ClassFolders]:
+    """The same parts and classes, some of them perhaps empty."""
+    return {
+        part: {label: [name for name in images if name not in names] for label, images in folders.items()}
+        for part, folders in parts.items()
+    }
+
+
+def _decoded(
+    store: ImageStore, chosen: Chosen, side: tuple[int, int | None], root: str | Path | None, progress: bool
+) -> tuple[dict[str, np.ndarray], list[Failure]]:
+    """The images of each split, and the files of any that cannot be decoded: of all splits, so that one more time of
+    choosing is enough where every image is used."""
+    images: dict[str, np.ndarray] = {}
+    failures: list[Failure] = []
+    for split, (names, _) in chosen.items():
+        try:
+            images[split] = cached_images(store, names, *side, root, split, progress)
+        except UnreadableImagesError as error:
+            failures += error.failures
+    return images, failures
+
+
+def _told(failures: Sequence[Failure]) -> str:
+    left_out = sorted(failures)
+    counts = ", ".join(f"{kind} {count:,}" for kind, count in Counter(kind for _, kind, _ in left_out).most_common())
+    some = ", ".join(f"{name} {why}" for name, _, why in left_out[:NAMED])
+    more = ", ..." if len(left_out) > NAMED else ""
+    return f"{len(left_out):,} images that cannot be decoded ({counts}): {some}{more}"
 
 
 def located(path: str) -> Path:
@@ -118,9 +173,7 @@ def sources(parts: Mapping[str, ClassFolders]) -> dict[str, str]:
     return {"query": query, "validation": validation, "train": "train", "database": "train"}
 
 
-def choose(
-    config: Folder, parts: Mapping[str, ClassFolders], class_names: Sequence[str]
-) -> dict[str, tuple[list[str], list[int]]]:
+def choose(config: Folder, parts: Mapping[str, ClassFolders], class_names: Sequence[str]) -> Chosen:
     """Split -> (names, labels): by the names and the seed alone. Raises ValueError where a class is too small."""
     for split in ORDER:
         count = getattr(config, split)

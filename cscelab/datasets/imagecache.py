@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import threading
@@ -23,7 +25,8 @@ from cscelab.paths import data_root
 DEPTH = 4  # wrapper/train/class/image.jpg is as deep as an image may lie
 MOST_THREADS = 8
 NAMED = 3  # files an error message names
-BLOCK = 4096  # images handed to the threads at a time: a million waiting jobs would take a gigabyte
+BLOCK = 1024  # images handed to the threads at a time, after which an interrupted call goes on where it was
+MOST_BYTES = 1 << 30  # of a file; an image of as many pixels as are decoded has fewer in any format
 
 Failure = tuple[str, str, str]
 
@@ -74,6 +77,10 @@ class ImageStore:
         return info.file_size, info.CRC
 
     def read(self, name: str) -> bytes:
+        """Raises OSError or KeyError where absent, UnreadableImageError for what is too large to be an image."""
+        size = self.stamp(name)[0]
+        if size > MOST_BYTES:
+            raise UnreadableImageError("too large", f"is a file of {size / 1e9:.1f} GB")
         if self.zip is None:
             return (self.path / name).read_bytes()
         with self._lock:  # a ZipFile counts its readers without a lock
@@ -101,7 +108,8 @@ def cached_images(
     """The named images as uint8 (N, image_size, image_size, 3), in the order of the names; see `decode`.
 
     They are decoded at the first call and mapped from `root`/images/ (root: the data folder) at later ones, until the
-    list of names, a file's size or time of change, or a size in pixels is another. Raises ValueError naming the files
+    list of names, a file's size or time of change, or a size in pixels is another; after Ctrl-C, or when the process
+    was killed, the next call goes on where it was. Raises ValueError naming the files
     that are absent, UnreadableImagesError for those that cannot be decoded, and OSError where the cache cannot be
     written.
     """
@@ -142,11 +150,7 @@ def _decode_all(
     store: ImageStore, names: Sequence[str], image_size: int, resize: int, file: Path, title: str | None
 ) -> None:
     """Writes the .npy file; `title` heads the progress bar, which appears after two seconds."""
-    shape = (len(names), image_size, image_size, 3)
-    needed, free = int(np.prod(shape)), shutil.disk_usage(file.parent).free
-    if needed > free:  # a full disk would end a process that writes through a memory map without a message
-        raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
-    images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    images, done = _open_array(file, (len(names), image_size, image_size, 3))
 
     def fill(row: int) -> Failure | None:
         try:
@@ -160,11 +164,21 @@ def _decode_all(
     failures: list[Failure] = []
     pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))  # Pillow decodes and resizes without the GIL
     try:
-        with tqdm(total=len(names), desc=title, delay=2, leave=False, disable=title is None) as bar:
-            for start in range(0, len(names), BLOCK):
-                for failure in pool.map(fill, range(start, min(start + BLOCK, len(names)))):
+        with tqdm(
+            total=len(names), initial=done, desc=title, unit="image", delay=2, leave=False, disable=title is None
+        ) as bar:
+            noted = None
+            for start in range(done, len(names), BLOCK):
+                end = min(start + BLOCK, len(names))
+                for failure in pool.map(fill, range(start, end)):
                     failures += [failure] if failure else []
                     bar.update()
+                if noted:
+                    noted.result()
+                if not failures:  # which the next call would not know of
+                    noted = pool.submit(_note, file, end)
+            if noted:
+                noted.result()
     finally:
         pool.shutdown(cancel_futures=True)
     if failures:
@@ -174,6 +188,37 @@ def _decode_all(
             failures,
         )
     images.flush()
+    _rows_done(file).unlink(missing_ok=True)
+
+
+def _open_array(file: Path, shape: tuple[int, ...]) -> tuple[np.memmap, int]:
+    """The array to be filled, and how many of its first rows an interrupted call has filled."""
+    with contextlib.suppress(OSError, ValueError):
+        done = int(_rows_done(file).read_text())
+        images = np.lib.format.open_memmap(file, mode="r+")
+        if images.shape == shape and 0 <= done <= len(images):
+            return images, done
+    needed, free = math.prod(shape), shutil.disk_usage(file.parent).free
+    if needed > free:
+        raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
+    images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # a disk that is full later would end the process without a message
+        with file.open("r+b") as whole:
+            os.posix_fallocate(whole.fileno(), 0, file.stat().st_size)
+    return images, 0
+
+
+def _note(file: Path, done: int) -> None:
+    """That so many of the array's rows are filled, once they are on the disk."""
+    with file.open("r+b") as written:
+        os.fsync(written.fileno())
+    aside = file.with_suffix(".tmp")
+    aside.write_text(str(done))
+    aside.replace(_rows_done(file))
+
+
+def _rows_done(file: Path) -> Path:
+    return file.with_suffix(".rows")
 
 
 def _why(error: Exception) -> str:

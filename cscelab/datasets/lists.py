@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,11 +13,12 @@ from typing import Any, cast
 import numpy as np
 
 from cscelab.datasets.base import ImageSet, Splits
-from cscelab.datasets.imagecache import ImageStore, cached_images
-from cscelab.datasets.splitfiles import read_manifest
+from cscelab.datasets.imagecache import ImageStore, UnreadableImagesError, cached_images
+from cscelab.datasets.splitfiles import FILES, read_manifest
 
 LISTS = ("train", "query", "database")
-LINE = re.compile(r"(?P<path>.+?)(?P<labels>(?:\s+[+-]?\d+)+)")  # a path may hold spaces
+LINE = re.compile(r"(?P<path>.+?)(?P<labels>(?:\s+[+-]?\d{1,9})+)")  # a path may hold spaces
+AFTER_PATH = "0123456789+- \t"
 EXPECTED = "expected 'relative/path.jpg 0 0 1 0', 0 or 1 for each class, or 'relative/path.jpg 2', the class's number"
 
 
@@ -87,15 +89,18 @@ def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool
 
     Labels are class ids where every image of the three lists has exactly one class, else multi-hot. Published
     databases contain the training images: an image has the same id in every list, so that it never retrieves itself.
-    attributes: path. Raises ValueError in one sentence, with file and line where a list is at fault.
+    attributes: path. Raises ValueError in one sentence at the first fault of a list, with file and line; all of them
+    are found by `listcheck.check_split`, which is `cscelab data check`.
     """
-    lists = {split: read_list(getattr(config, split)) for split in LISTS}
-    labels, n_classes = common_labels(lists)
+    with _pointing_to_the_check(config):
+        lists = {split: read_list(getattr(config, split)) for split in LISTS}
+        labels, n_classes = common_labels(lists)
     manifest = read_manifest(Path(config.root)) or {}
     names = config.names or tuple(manifest.get("classes", ()))
     if names and len(names) != n_classes:
         raise ValueError(f"{len(names)} names came for {n_classes} classes; give one for each class, or none")
-    ids = _common_ids(lists, labels, config.seed)
+    with _pointing_to_the_check(config):
+        ids = _common_ids(lists, labels, config.seed)
     store = ImageStore(manifest.get("images", config.root))
     kept, held_out = _hold_out(len(lists["train"].paths), config)
     everything = {split: np.arange(len(lists[split].paths)) for split in ("query", "database")}
@@ -112,13 +117,31 @@ def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool
         own_ids = np.array([ids[name] for name in names], dtype=np.int64)
         return ImageSet(images, labels[source][rows], own_ids, attributes={"path": np.array(names)})
 
-    return Splits(
-        train=image_set("train", "train", kept),
-        validation=image_set("validation", "train", held_out),
-        query=image_set("query", "query", everything["query"]),
-        database=image_set("database", "database", everything["database"]),
-        class_names=names or tuple(f"class {i}" for i in range(n_classes)),
-    )
+    with _pointing_to_the_check(config):
+        return Splits(
+            train=image_set("train", "train", kept),
+            validation=image_set("validation", "train", held_out),
+            query=image_set("query", "query", everything["query"]),
+            database=image_set("database", "database", everything["database"]),
+            class_names=names or tuple(f"class {i}" for i in range(n_classes)),
+        )
+
+
+@contextmanager
+def _pointing_to_the_check(config: ListFiles) -> Iterator[None]:
+    """Errors name the command that finds every fault, where the lists are a folder that it can check."""
+    train, query = Path(config.train).expanduser(), Path(config.query).expanduser()
+    checkable = (train.name, query.name) == (FILES["train"], FILES["query"]) and train.parent == query.parent
+    try:
+        yield
+    except ValueError as error:
+        right_size = config.image_size <= (config.resize or config.image_size)  # else the lists are not at fault
+        if not (checkable and right_size):
+            raise
+        message = f"{error}; cscelab data check {train.parent} finds every such line"
+        if isinstance(error, UnreadableImagesError):
+            raise UnreadableImagesError(message, error.failures) from error
+        raise ValueError(message) from error
 
 
 def read_list(file: str | Path) -> ImageList:
@@ -130,20 +153,26 @@ def read_list(file: str | Path) -> ImageList:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ValueError(f"cannot read the list {file} ({reason}); give a text file with one image a line") from error
     line_of: dict[str, int] = {}
-    rows: list[np.ndarray] = []
+    rows: list[str] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        path, row = _parse(line.strip(), f"{file}:{number}")
-        if rows and len(row) != len(rows[0]):
-            raise ValueError(f"{file}:{number}: {len(row)} labels; expected {len(rows[0])} as on the lines before it")
+        try:
+            path, row = parse_line(line)
+        except ValueError as error:
+            raise ValueError(f"{file}:{number}: {error}") from error
+        expected = label_count(rows[0] if rows else row)
+        if label_count(row) != expected:
+            raise ValueError(
+                f"{file}:{number}: {label_count(row)} labels; expected {expected} as on the lines before it"
+            )
         if path in line_of:
             raise ValueError(f"{file}:{number}: {path} is on line {line_of[path]} already; list an image once")
         line_of[path] = number
         rows.append(row)
     if not rows:
         raise ValueError(f"the list {file} has no images; {EXPECTED} on each line")
-    values = np.stack(rows).astype(np.int64)
+    values = _values(rows)
     numbers = list(line_of.values())
     if values.shape[1] > 1 and (unlabelled := np.flatnonzero(values.sum(1) == 0)).size:
         raise ValueError(
@@ -170,15 +199,35 @@ def common_labels(lists: Mapping[str, ImageList]) -> tuple[dict[str, np.ndarray]
     return {split: one.values.astype(np.uint8) for split, one in lists.items()}, first.width
 
 
-def _parse(line: str, where: str) -> tuple[str, np.ndarray]:
+def parse_line(line: str) -> tuple[str, str]:
+    """A line's path, without `./` and the like, and its labels with a space between: a digit for each class, or the
+    class's number. Raises ValueError that says what is wrong and what was expected."""
+    line = line.strip()
+    path = line.rstrip(AFTER_PATH)
+    labels = line[len(path) :]
+    # Nearly every line, ten times as quick: the path ends in a letter, then come spaces and digits in turn.
+    if path and labels and not labels[::2].strip(" ") and not labels[1::2].strip("01"):
+        return posixpath.normpath(path), labels[1:]
     match = LINE.fullmatch(line)
     if match is None:
-        raise ValueError(f"{where}: {line[:60]!r}; {EXPECTED}")
-    values = np.array(match["labels"].split(), dtype=np.int32)
-    wrong = values[(values < 0) | ((values > 1) & (len(values) > 1))]
-    if wrong.size:
-        raise ValueError(f"{where}: label {wrong[0]}; {EXPECTED}")
-    return posixpath.normpath(match["path"]), values
+        raise ValueError(f"{line[:60]!r}; {EXPECTED}")
+    numbers = [int(part) for part in match["labels"].split()]
+    wrong = [number for number in numbers if number < 0 or (number > 1 and len(numbers) > 1)]
+    if wrong:
+        raise ValueError(f"label {wrong[0]}; {EXPECTED}")
+    return posixpath.normpath(match["path"]), " ".join(map(str, numbers))
+
+
+def label_count(labels: str) -> int:
+    return 1 + labels.count(" ")
+
+
+def _values(labels: list[str]) -> np.ndarray:
+    """Labels of lines of one width, as `parse_line` gives them, -> int64 (N, C) of digits or (N, 1) of numbers."""
+    if " " not in labels[0]:
+        return np.array([[int(number)] for number in labels], dtype=np.int64)
+    characters = np.frombuffer("".join(labels).encode(), dtype=np.uint8).reshape(len(labels), -1)
+    return characters[:, ::2].astype(np.int64) - ord("0")
 
 
 def _common_ids(lists: Mapping[str, ImageList], labels: Mapping[str, np.ndarray], seed: int) -> dict[str, int]:

@@ -1,13 +1,27 @@
-"""A split on the disk: train.txt, test.txt and database.txt in the field's format, and a manifest with checksums."""
+"""A split on the disk: train.txt, test.txt and database.txt in the field's format, and a manifest with checksums.
+
+Two people whose manifests have the same checksums have the same split, and, where both were written with
+pictures=True, the same pictures: `compare_manifests` says how two differ.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import posixpath
+import secrets
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tqdm.auto import tqdm
+
+from cscelab.datasets.imagecache import BLOCK, MOST_THREADS, ImageStore
 from cscelab.paths import make_folder
 
 MANIFEST = "manifest.json"
@@ -15,6 +29,9 @@ FILES = {"train": "train.txt", "query": "test.txt", "database": "database.txt"} 
 
 Row = tuple[str, tuple[int, ...]]  # path of an image, its classes
 Lists = dict[str, list[Row]]  # train, query and database, each in the order of its lines
+TOGETHER = 32  # files a thread takes at a time; BLOCK is a multiple
+Seen = TypeVar("Seen")
+UNREADABLE = (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)  # what `ImageStore.read` may raise
 
 
 @dataclass(frozen=True)
@@ -44,16 +61,21 @@ class SplitLists:
         return " ".join("1" if label in present else "0" for label in range(len(self.classes)))
 
 
-def write_split(split: SplitLists, folder: Path, images: Path) -> dict[str, Any]:
+def write_split(
+    split: SplitLists, folder: Path, images: Path, pictures: bool = False, progress: bool = True
+) -> dict[str, Any]:
     """Writes the lists, then the manifest, into the folder; images: the folder or zip that their paths are relative to.
 
-    Returns the manifest. Raises OSError where the folder cannot be written.
+    pictures: read every image too, for one checksum of them all (`combined`). Returns the manifest. Raises ValueError
+    where an image cannot be read, before anything is written, and OSError where the folder cannot be written.
     """
+    paths = [path for rows in split.lists.values() for path, _ in rows]
+    checksum = combined(picture_checksums(ImageStore(images), paths, progress)) if pictures else None
     make_folder(folder)
     lists = {}
     for name, file in FILES.items():
         text = split.text(name)
-        (folder / file).write_text(text, encoding="utf-8")
+        _write(folder / file, text)
         lists[name] = {
             "file": file,
             "images": len(split.lists[name]),
@@ -67,10 +89,84 @@ def write_split(split: SplitLists, folder: Path, images: Path) -> dict[str, Any]
         "images": str(images.expanduser().resolve()),
         "lists": lists,
     }
-    temporary = folder / f"{MANIFEST}.tmp"
-    temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    temporary.replace(folder / MANIFEST)
+    if checksum is not None:
+        manifest["pictures"] = checksum
+    _write(folder / MANIFEST, json.dumps(manifest, indent=1))
     return manifest
+
+
+def picture_checksums(store: ImageStore, paths: Iterable[str], progress: bool = True) -> dict[str, str]:
+    """Path -> SHA-256 of the file's bytes. Raises ValueError for the first that cannot be read."""
+    names = sorted({posixpath.normpath(path) for path in paths})
+
+    def checksum(name: str) -> str:
+        try:
+            return hashlib.sha256(store.read(name)).hexdigest()
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{name} cannot be read from {store.path} ({error}); add it, take it out of the lists, or write them "
+                "without the checksum of the pictures"
+            ) from error
+
+    found = in_threads(checksum, names, "checksums of pictures" if progress else None)
+    return dict(zip(names, found, strict=True))
+
+
+def combined(checksums: Mapping[str, str]) -> str:
+    """SHA-256 over path and SHA-256 of each picture, in the order of the paths."""
+    whole = hashlib.sha256()
+    for path, checksum in sorted(checksums.items()):
+        whole.update(f"{path}\0{checksum}\n".encode())
+    return whole.hexdigest()
+
+
+def in_threads(look: Callable[[str], Seen], names: Sequence[str], title: str | None) -> Iterator[Seen]:
+    """look(name) of each, in their order; `title` heads the progress bar, which appears after two seconds."""
+
+    def look_at(start: int) -> list[Seen]:
+        return [look(name) for name in names[start : start + TOGETHER]]
+
+    pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))  # reading, hashing, decoding leave the GIL
+    try:
+        with tqdm(total=len(names), desc=title, delay=2, leave=False, disable=title is None) as bar:
+            for start in range(0, len(names), BLOCK):
+                for seen in pool.map(look_at, range(start, min(start + BLOCK, len(names)), TOGETHER)):
+                    yield from seen
+                    bar.update(len(seen))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def compare_manifests(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """How two manifests differ, a sentence each; empty: the same split, wherever the images lie.
+
+    Lists, class names and, where both manifests have one, the checksum of the pictures decide; name, protocol and seed
+    are told only where the lists differ, as what may be why.
+    """
+    sentences = []
+    for split in FILES:
+        one, other = a["lists"].get(split, {}), b["lists"].get(split, {})
+        if one.get("sha256") != other.get("sha256"):
+            sizes = [f"{entry['images']:,} images" if entry else "no list" for entry in (one, other)]
+            held = f"both {sizes[0]}, but other lines" if sizes[0] == sizes[1] else f"{sizes[0]} and {sizes[1]}"
+            sentences.append(f"The {split} lists differ: {held}.")
+    if sentences:
+        for key in ("name", "protocol", "seed"):
+            if a.get(key) != b.get(key):
+                sentences.append(f"The {key} differs: {a.get(key)!r} and {b.get(key)!r}.")
+    mine, theirs = list(a.get("classes", ())), list(b.get("classes", ()))
+    if len(mine) != len(theirs):
+        sentences.append(f"The classes differ: {len(mine)} and {len(theirs)}.")
+    elif mine != theirs:
+        others = [label for label, (x, y) in enumerate(zip(mine, theirs, strict=True)) if x != y]
+        first = others[0]
+        sentences.append(
+            f"{len(others)} of {len(mine)} class names differ, the first is {first}: {mine[first]!r} and "
+            f"{theirs[first]!r}."
+        )
+    if "pictures" in a and "pictures" in b and a["pictures"] != b["pictures"]:
+        sentences.append("The pictures differ: their checksums are not the same.")
+    return sentences
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -87,3 +183,13 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
             f"{path} cannot be read ({error}); prepare the data set again with cscelab data prepare"
         ) from error
     return dict(manifest)
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or as it was before, with the same bytes on every system."""
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

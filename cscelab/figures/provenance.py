@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from cscelab.datasets import Unlabelled
 from cscelab.experiment import Run
 from cscelab.figures.style import VERMILION
 
@@ -37,12 +38,16 @@ def stamp(figure: Figure) -> None:
 
 
 def describe_data(run: Run) -> str:
-    """Data and trunk of a run: "Aviary scenes, 20 classes; tiny trunk"."""
+    """Data and trunk of a run: "Aviary scenes, 20 classes; tiny trunk", "300 unlabelled images; tiny trunk"."""
+    trunk = f"{run.experiment.method.backbone.name} trunk"
+    if isinstance(run.experiment.data, Unlabelled):
+        return f"{run.metrics['n_classes']} unlabelled images; {trunk}"
     scenes = " scenes" if getattr(run.experiment.data, "scenes", False) else ""
     data = f"{type(run.experiment.data).__name__}{scenes}, {run.metrics['n_classes']} classes"
-    return f"{data}; {run.experiment.method.backbone.name} trunk"
+    return f"{data}; {trunk}"
 
 
 def describe(run: Run) -> str:
     """Data, trunk and measure of a run: "Aviary, 20 classes; tiny trunk; mAP@all"."""
-    return f"{describe_data(run)}; mAP@{run.experiment.map_at or 'all'}"
+    what = " of originals by altered copies" if isinstance(run.experiment.data, Unlabelled) else ""
+    return f"{describe_data(run)}; mAP@{run.experiment.map_at or 'all'}{what}"

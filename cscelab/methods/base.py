@@ -41,6 +41,7 @@ class MethodConfig:
     name: ClassVar[str]
     title: ClassVar[str]  # as tables and figures write it
     paper: ClassVar[str]
+    reads_labels: ClassVar[bool] = True  # False: learns from images without labels too
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     image_size: int = 112  # side of the images in pixels; `run` sets it to the data's

@@ -32,6 +32,7 @@ class ITQConfig(MethodConfig):
     name: ClassVar[str] = "itq"
     title: ClassVar[str] = "ITQ"
     paper: ClassVar[str] = "Gong and Lazebnik, CVPR 2011"
+    reads_labels: ClassVar[bool] = False
 
     solver: str = "paper"
     iterations: int = 50

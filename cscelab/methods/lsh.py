@@ -24,6 +24,7 @@ class LSHConfig(MethodConfig):
     name: ClassVar[str] = "lsh"
     title: ClassVar[str] = "LSH"
     paper: ClassVar[str] = "Charikar, STOC 2002"
+    reads_labels: ClassVar[bool] = False
 
     def build(self, n_classes: int, bits: int) -> LSH:
         return LSH(self, n_classes, bits)

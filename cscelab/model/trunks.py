@@ -1,4 +1,4 @@
-"""Convolutional and windowed trunks of Table 1: the tiny ResNet, torchvision's ResNets, VGG16 and GCViT-XXT.
+"""Convolutional and windowed trunks: the tiny ResNet, VGG16, those of torchvision that are chains, and GCViT-XXT.
 
 Each is cut where the map is halved, so that at 224 px stage 3 is 14 x 14 and stage 4 is 7 x 7. Classifiers are left
 out, VGG's three fully connected layers too, because CSCE-Net reads maps; so a pooled method on VGG16 reads the mean of
@@ -7,16 +7,24 @@ pool5 (512 values), where CIBHash's paper reads fc7 (4,096).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from torch import Tensor, nn
 
 from cscelab.model.stages import Backbone
 
-RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
-RESNET_NAMES = {"conv1": "stem.0", "bn1": "stem.1", "layer1": "stem.4", "layer2": "stem.5"}
-RESNET_NAMES |= {"layer3": "stage3", "layer4": "stage4"}
-GCVIT_NAMES = {"stem": "stem.0", "stages.0": "stem.1", "stages.1": "stem.2", "stages.2": "stage3", "stages.3": "stage4"}
+RESNET = (("conv1", "bn1", "relu", "maxpool", "layer1", "layer2"), ("layer3",), ("layer4",))
+REGNET = (("stem", "trunk_output.block1", "trunk_output.block2"), ("trunk_output.block3",), ("trunk_output.block4",))
+CONVNEXT = (tuple(f"features.{i}" for i in range(4)), ("features.4", "features.5"), ("features.6", "features.7"))
+# torchvision's name -> paths of the modules in its stem, stage 3 and stage 4, in the order of use.
+TORCHVISION = {
+    **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), RESNET),
+    **dict.fromkeys(("resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2"), RESNET),
+    **dict.fromkeys(("regnet_y_400mf", "regnet_y_3_2gf"), REGNET),
+    **dict.fromkeys(("convnext_tiny", "convnext_small"), CONVNEXT),
+}
+GCVIT = (("stem", "stages.0", "stages.1"), ("stages.2",), ("stages.3",))
 GCVIT_STRIDE = 32  # pixels to a place of stage 4
 # Channels and number of 3x3 convolutions between two poolings (Simonyan and Zisserman 2015, Table 1, D).
 VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -65,13 +73,36 @@ def tiny(widths: tuple[int, ...] = (16, 32, 64, 128), blocks: tuple[int, ...] = 
     return Backbone(stem, stage3, _stage(widths[2], widths[3], blocks[3], 2))
 
 
-def resnet(name: str, image_size: int) -> Backbone:
-    """torchvision's ResNet of this name, for images of any side."""
+def cut(
+    net: nn.Module, stem: Sequence[str], stage3: Sequence[str], stage4: Sequence[str], channels_last: bool = False
+) -> Backbone:
+    """The trunk of a library's network whose modules at these paths run one after the other.
+
+    channels_last: its maps are (B, h, w, C); those of the trunk are (B, C, h, w) all the same.
+    """
+    parts: dict[str, nn.Module] = {}
+    names: dict[str, str] = {}
+    for part, paths in {"stem": stem, "stage3": stage3, "stage4": stage4}.items():
+        modules = [net.get_submodule(path) for path in paths]
+        first = 0
+        if channels_last:
+            from torchvision.ops import Permute
+
+            modules.append(Permute([0, 3, 1, 2]))
+            if part != "stem":
+                modules.insert(0, Permute([0, 2, 3, 1]))
+                first = 1
+        alone = len(modules) == 1
+        parts[part] = modules[0] if alone else nn.Sequential(*modules)
+        names |= {path: part if alone else f"{part}.{i}" for i, path in enumerate(paths, first)}
+    return Backbone(parts["stem"], parts["stage3"], parts["stage4"], names)
+
+
+def from_torchvision(name: str, image_size: int) -> Backbone:
+    """torchvision's network of this name, for images of any side."""
     from torchvision import models
 
-    net = models.get_model(name, weights=None)
-    stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2)
-    return Backbone(stem, net.layer3, net.layer4, RESNET_NAMES)
+    return cut(models.get_model(name, weights=None), *TORCHVISION[name])
 
 
 def vgg16() -> Backbone:
@@ -111,8 +142,7 @@ def gcvit(name: str, image_size: int) -> Backbone:
             f"but {image_size} px came; use 224 px, for which its weights are made, or another backbone"
         )
     net = import_timm(name).create_model(name, pretrained=False, img_size=image_size, num_classes=0)
-    stem = nn.Sequential(net.stem, net.stages[0], net.stages[1])
-    return Backbone(stem, net.stages[2], net.stages[3], GCVIT_NAMES)
+    return cut(net, *GCVIT)
 
 
 def import_timm(name: str) -> ModuleType:

@@ -139,8 +139,13 @@ def pr_curve(counts: Histograms) -> PRCurve:
 
 
 def per_class(ap: np.ndarray, labels: np.ndarray, k: int | None) -> dict[int, Measure]:
-    """mAP of the queries of each class that has any; a query counts for each of its labels."""
+    """mAP of the queries of each class that has any; a query counts for each of its labels.
+
+    None where each of several queries has a class of its own, as where there are no labels: AP tells it already.
+    """
     classes = np.unique(labels) if labels.ndim == 1 else np.flatnonzero(labels.any(axis=0))
+    if labels.ndim == 1 and len(classes) == len(labels) > 1:
+        return {}
     return {
         int(c): Measure(
             f"{depth_name('mAP', k)} class {c}", "expected", "retrieved", ap,
