@@ -13,7 +13,8 @@ from cscelab.experiment import Run
 from cscelab.methods import METHODS
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
-from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, QUICK, RECIPES, TABLE3, recipe, titled
+from cscelab.profiles import QUICK
+from cscelab.recipes import CSCE, METHODS_BY_RECIPE, PROFILES, RECIPES, TABLE3, recipe, titled
 
 K = TypeVar("K", bound=Hashable)
 SIZES = ("train", "validation", "query", "database")

@@ -125,12 +125,12 @@ def test_train_evaluate_list_and_prune(capsys):
 def test_the_data_sets_of_a_profile_can_be_named(capsys):
     _, out, _ = call(capsys, "train", "--help")
     said = " ".join(out.replace("│", " ").split())
-    (drawn, photographed) = re.search(
-        r"--on NAME .*? in place of its own: (.*?); under paper ([^(]*?) \(", said
+    (drawn, photographed, enlarged) = re.search(
+        r"--on NAME .*? in place of its own: (.*?); under paper (.*?); under scratch ([^(]*?) \(", said
     ).groups()
     for name, profile in PROFILES.items():
-        named = photographed if name == "paper" else drawn
-        assert named.split(", ") == [*profile.multilabel, *profile.finegrained]
+        named = {"paper": photographed, "scratch": enlarged}.get(name, drawn)
+        assert named.split(", ") == [*profile.multilabel, *profile.finegrained, *profile.further]
     code, out, _ = call(capsys, "data", "draw", "--profile", "smoke", "--on", "species40")
     assert code == 0
     assert "4 classes, 112 px, single-label" in out
@@ -209,7 +209,7 @@ def test_encode_prints_a_code_an_image(capsys, tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     code, _, err = call(capsys, "encode", "text.jpg")
     assert code == 2
-    assert "text.jpg cannot be read as an image" in err
+    assert "text.jpg is no image of a known kind; give another file" in err
 
 
 def test_doctor_names_what_is_there(capsys):

@@ -67,8 +67,8 @@ def test_the_nearest_are_those_of_a_naive_loop_with_ties_by_id(photos, tmp_path,
     (found,) = answer(index, [tmp_path / "new.png"], k=7)
     asked = FakeModel().bits(np.asarray(Image.open(tmp_path / "new.png").convert("RGB")))
     every = sorted(
-        (sum(int(a) != int(b) for a, b in zip(asked, own, strict=True)), i)
-        for own, i in zip(bits(index), index.photos, strict=True)
+        (sum(int(a) != int(b) for a, b in zip(asked, own, strict=True)), item)
+        for own, item in zip(bits(index), index.photos, strict=True)
     )
     assert [(hit.distance, hit.id) for hit in found.hits] == every[:7]
     assert [photos / hit.path for hit in found.hits] == [index.path(i) for _, i in every[:7]]

@@ -10,6 +10,7 @@ from PIL import Image
 from cscelab.datasets import Aviary, Folder
 from cscelab.methods import METHODS
 from cscelab.model.backbone import BackboneConfig
+from cscelab.owndata import parse_data, split_lists
 from cscelab.profiles import PROFILES, SINGLE
 from cscelab.recipes import (
     EXCHNET_RECIPES,
@@ -20,7 +21,6 @@ from cscelab.recipes import (
     TABLE1,
     UNSUPERVISED,
     describe,
-    parse_data,
     recipe,
     titled,
 )
@@ -140,8 +140,8 @@ class TestDataOnTheCommandLine:
         assert parse_data("folder:pets", Aviary()) == Folder(str(tmp_path / "pets"))
 
     def test_a_name_that_is_none_is_said_before_sizes_that_do_not_go_with_it(self):
-        for name in ("pets", "folder:", "unlabelled:", "aviary:2"):
-            with pytest.raises(ValueError, match=f"unknown data set '{name}'; give 'aviary', .* or 'unlabelled:PATH'"):
+        for name in ("pets", "folder:", "unlabelled:", "lists:", "aviary:2"):
+            with pytest.raises(ValueError, match=f"unknown data set '{name}'; give 'aviary', .* 'unlabelled:PATH'"):
                 parse_data(name, Aviary(), 32)
         with pytest.raises(ValueError, match="sizes were given for 'scenes', but they are for photographs"):
             parse_data("scenes", Aviary(), 32)
@@ -164,3 +164,22 @@ def test_titles_name_a_trunk_of_its_own_and_are_all_different():
     assert len(TABLE1) == len(METHODS) + len(OWN_TRUNKS)
     assert "backbone" not in describe()["cibhash-gcvit"]
     assert describe()["cibhash-gcvit"].startswith("CIBHash (GCViT-XXT) (")
+
+
+def test_a_folder_of_lists_is_a_data_set(tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.txt").write_text("a.jpg 0\n")
+    found = parse_data(f"lists:{tmp_path}", Aviary(), 32)
+    assert found == split_lists(tmp_path, 32)
+    assert (found.image_size, found.resize, found.root) == (32, 32, str(tmp_path))
+    assert found.query.endswith("test.txt")
+    assert found.database == found.train  # where there is no list of its own
+    (tmp_path / "database.txt").write_text("b.jpg 0\n")
+    paper = parse_data(f"lists:{tmp_path}", Aviary())
+    assert (paper.image_size, paper.resize) == (224, 256)
+    assert paper.database.endswith("database.txt")
+    with pytest.raises(ValueError, match="sizes were given beside 'lists:"):
+        parse_data(f"lists:{tmp_path}", Aviary(), None, 5)
+    (tmp_path / "test.txt").unlink()
+    with pytest.raises(ValueError, match="has no test.txt; give a folder that cscelab data prepare wrote"):
+        parse_data(f"lists:{tmp_path}", Aviary())

@@ -12,7 +12,8 @@ from cscelab.collection import collection_of, shipped_collection
 from cscelab.datasets import Aviary, Folder, ListFiles, data_fingerprint, folder_fingerprint
 from cscelab.experiment import Experiment, Run, runs_folder
 from cscelab.methods.csq import CSQConfig
-from cscelab.recipes import CSCE, PROFILES, QUICK, TABLE2, TABLE3
+from cscelab.profiles import QUICK
+from cscelab.recipes import CSCE, PROFILES, TABLE2, TABLE3
 from cscelab.shelf import Shelf
 from cscelab.titles import data_titles, loss_of, method_titles, usual_titles
 

@@ -135,6 +135,7 @@ class TestRefusals:
                 r"test_vit is no chain of modules with maps of strides \(8, 16, 32\), .*use one that is",
             ),
             ("nest_tiny", "nest_tiny is no chain"),
+            ("selecsls42", "selecsls42 is no chain"),
             ("resnet51", "has no model 'resnet51'; near it are .*resnet50"),
             ("", "has no model ''; timm.list_models"),
             ("test_resnet.in22k", "no weights 'test_resnet.in22k'; choose from: test_resnet.r160_in1k"),

@@ -134,14 +134,7 @@ def _next(folder: Path) -> str:
             if isinstance(benchmark.data, ListFiles) and data_root() / Path(benchmark.data.root).name == folder:
                 recipe = "exchnet" if on in one.finegrained else "csce"
                 return f"cscelab train {recipe} --profile {profile}" + ("" if on == SINGLE else f" --on {on}")
-    files = ", ".join(f"{split}='{folder / file}'" for split, file in _files().items())
-    return f"no profile names this folder; in Python, Experiment(data=ListFiles('{folder}', {files}))"
-
-
-def _files() -> dict[str, str]:
-    from cscelab.datasets.splitfiles import FILES
-
-    return FILES
+    return f"cscelab train csce --data lists:{folder}"
 
 
 def _check(folder: str | None, images: Path | None, drop: Path | None) -> None:

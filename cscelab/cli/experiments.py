@@ -23,8 +23,8 @@ OnArg = Annotated[
     arg(
         metavar="NAME",
         help="data set of the profile in place of its own: scenes, species40; under paper coco, nus-wide, cub, "
-        "aircraft, nabirds, vegfru, food101, cifar10, cifar10-59000, cifar10-50000, nus-wide-81, mirflickr, flowers-102, "
-        "stanford-cars, oxford-pets; under scratch cifar10-59000, cifar10-50000",
+        "aircraft, nabirds, vegfru, food101, cifar10, cifar10-59000, cifar10-50000, nus-wide-81, mirflickr, "
+        "flowers-102, stanford-cars, oxford-pets; under scratch cifar10-59000, cifar10-50000",
     ),
 ]
 

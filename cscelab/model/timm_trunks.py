@@ -17,6 +17,7 @@ from cscelab.model.weightfiles import Published, fetch, on_hugging_face, read_st
 STRIDES = (8, 16, 32)  # pixels to a place of the stem's map, stage 3's and stage 4's
 # timm's readers of maps for networks whose modules run one after the other; other readers hook into the network.
 CHAINS = ("FeatureListNet", "EfficientNetFeatures", "MobileNetV3Features")
+LISTS = "selecsls"  # a chain, but its modules hand on lists of maps
 EXAMPLES = ("timm:resnet50.a1_in1k", "timm:convnext_tiny.fb_in22k")
 
 
@@ -32,7 +33,8 @@ def timm_trunk(name: str, image_size: int) -> Backbone:
         reader = timm.create_model(name, features_only=True)
     info = reader.feature_info
     ends = dict(zip(info.reduction(), info.module_name(), strict=True))  # the last map of each stride
-    if type(reader).__name__ not in CHAINS or not all(stride in ends for stride in STRIDES):
+    chain = type(reader).__name__ in CHAINS and not name.startswith(LISTS)
+    if not chain or not all(stride in ends for stride in STRIDES):
         raise ValueError(
             f"timm's {name} is no chain of modules with maps of strides {STRIDES}, which a trunk is cut from; use one "
             f"that is, as {' or '.join(EXAMPLES)}, or vit_b_16 for a vision transformer of one scale"
