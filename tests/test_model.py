@@ -214,17 +214,6 @@ class TestWeights:
         with pytest.raises(ValueError, match="do not fit this backbone"):
             load_weights(tiny(), tiny(widths=(8, 16, 32, 64)).state_dict(), "elsewhere")
 
-    def test_a_download_that_fails_says_what_to_do(self, monkeypatch):
-        from urllib.error import URLError
-
-        def refuse(*_: object, **__: object) -> None:
-            raise URLError("no network")
-
-        monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
-        monkeypatch.setattr("os.path.exists", lambda path: False)
-        with pytest.raises(OSError, match="could not be downloaded from .* give its path as weights"):
-            build_backbone(BackboneConfig("resnet18"))
-
 
 def test_aie_module_is_equation_4():
     module = AIE(n_windows=5)

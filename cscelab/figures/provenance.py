@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cscelab.datasets import Unlabelled
+from cscelab.datasets import ListFiles, Unlabelled
 from cscelab.experiment import Run
 from cscelab.figures.style import VERMILION
 
@@ -43,7 +44,9 @@ def describe_data(run: Run) -> str:
     if isinstance(run.experiment.data, Unlabelled):
         return f"{run.metrics['n_classes']} unlabelled images; {trunk}"
     scenes = " scenes" if getattr(run.experiment.data, "scenes", False) else ""
-    data = f"{type(run.experiment.data).__name__}{scenes}, {run.metrics['n_classes']} classes"
+    config = run.experiment.data
+    name = Path(config.root).name if isinstance(config, ListFiles) else type(config).__name__
+    data = f"{name}{scenes}, {run.metrics['n_classes']} classes"
     return f"{data}; {trunk}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cscelab.description import Experiment
 from cscelab.figures import cams, galleries
 from cscelab.figures.context import Context, Drawn, absent_lists
@@ -19,7 +21,7 @@ ROWS = {
 }
 BITS = 32
 SHOWN = ("easiest", "median", "hardest")  # queries of the gallery
-MAPS = 8  # queries with activation maps: the first, no choosing
+MAPS = 8  # queries with activation maps: the first of each of so many classes, no choosing
 
 
 def scratch_needed(profile: Profile, profile_name: str) -> list[Experiment]:
@@ -45,10 +47,11 @@ def draw_scratch(context: Context) -> Drawn:
     first = {row: seeds[0] for row, seeds in found.items()}
     splits = first[REFERENCE].data()
     entries = [galleries.gallery_entry(first["CSCE-Net"], first[REFERENCE], rule, splits.query) for rule in SHOWN]
-    names = [name_of(label, splits.class_names) for label in splits.query.labels[:MAPS]]
+    shown = np.unique(splits.query.labels, return_index=True)[1][:MAPS]
+    names = [name_of(label, splits.class_names) for label in splits.query.labels[shown]]
     mapped = {row: first[row] for row in ("Baseline", "CSCE-Net")}
     return {
         f"cifar10{context.seeds_suffix}": (frame, scratch_figure(frame)),
         "cifar10-top10": galleries.top10_gallery(entries, splits),
-        "cifar10-cam": cams.cam_figure(mapped, splits.query.images[:MAPS], None, names),
+        "cifar10-cam": cams.cam_figure(mapped, splits.query.images[shown], None, names),
     }

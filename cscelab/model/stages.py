@@ -91,7 +91,7 @@ class Backbone(nn.Module):
         self.eval()
         try:
             stages = self(torch.zeros(1, 3, image_size, image_size, device=self.mean.device))
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:  # timm asserts
             why = str(error).splitlines()[0]
             raise ValueError(
                 f"images of {image_size} px do not pass this backbone ({why}); if they are too small, use larger ones"
