@@ -85,15 +85,17 @@ class Experiment:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """The images and the trunk's weights as they are on disk now; of a method from elsewhere, its code too."""
+        """The images (see `data_fingerprint`) and the trunk's weights as they are on disk now; of a method from
+        elsewhere, its code too."""
         found = {"data": data_fingerprint(self.data), "weights": weights_fingerprint(self.method.backbone)}
         return found | code_of(type(self.method))
 
     @property
     def hash(self) -> str:
         """Eight hex digits of what makes a result: all settings but the name, the images and the trunk's weights as
-        they are on disk, the code of a method from elsewhere. Where the images lie does not matter, nor which version
-        of cscelab trains: metrics.json notes that ("version", and "code" of the method's file)."""
+        they are on disk, the code of a method from elsewhere. Of split lists their content counts, not the pictures.
+        Where the images lie does not matter, nor which version of cscelab trains: metrics.json notes that ("version",
+        and "code" of the method's file)."""
         return self.hash_with(self.fingerprint)
 
     def hash_with(self, fingerprint: Mapping[str, str]) -> str:

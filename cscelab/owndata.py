@@ -15,6 +15,8 @@ from cscelab.experiment import Experiment
 from cscelab.profiles import QUICK
 from cscelab.recipes import METHODS_BY_RECIPE, UNSUPERVISED, recipe
 
+HELD_OUT = 0.1  # share of a training list for the validation split, where ListFiles' own is more
+LEAST_HELD_OUT = 2  # so that each may find another
 CROPPED = (256, 224)  # Sec. 4.2 of CSCE-Net: the shorter side, and the square that is kept
 
 
@@ -52,7 +54,10 @@ def parse_data(
         return Unlabelled(path=whole, image_size=image_size or 64, query=query)
     if kind == "lists" and path:
         if (train, query, database) != (None, None, None):
-            raise ValueError(f"sizes were given beside {text!r}, whose lists say them; leave them out")
+            raise ValueError(
+                f"sizes were given beside {text!r}, whose lists say how many images there are; leave out all but "
+                "--image-size"
+            )
         return split_lists(Path(whole), image_size)
     if text not in ("aviary", "scenes"):
         raise ValueError(
@@ -86,8 +91,8 @@ def photographs(
 
 
 def split_lists(folder: Path, image_size: int | None = None) -> ListFiles:
-    """The lists of a folder; image_size: no margin is cropped then, else CROPPED. Raises ValueError where one is
-    absent."""
+    """The lists of a folder; a tenth of the training list, at most ListFiles' 500, is for validation. image_size: no
+    margin is cropped then, else CROPPED. Raises ValueError where a list is absent."""
     paths = {split: folder / file for split, file in FILES.items()}
     if not paths["database"].is_file():
         paths["database"] = paths["train"]
@@ -95,4 +100,6 @@ def split_lists(folder: Path, image_size: int | None = None) -> ListFiles:
         raise ValueError(f"{folder} has no {' and no '.join(absent)}; give a folder that cscelab data prepare wrote")
     resize, side = CROPPED if image_size is None else (image_size, image_size)
     train, query, database = (str(paths[split]) for split in ("train", "query", "database"))
-    return ListFiles(str(folder), train, query, database, image_size=side, resize=resize)
+    n_train = sum(1 for line in paths["train"].read_bytes().splitlines() if line.strip())
+    validation = min(ListFiles.validation, max(LEAST_HELD_OUT, int(HELD_OUT * n_train)))
+    return ListFiles(str(folder), train, query, database, validation, image_size=side, resize=resize)

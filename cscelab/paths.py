@@ -1,8 +1,12 @@
-"""Where data and runs live: $CSCELAB_DATA, else data/ of the checkout around the current folder, else ./data."""
+"""Where data and runs live: $CSCELAB_DATA, else data/ of the checkout around the current folder, else ./data.
+
+And what writing there needs: a folder or one clear error, a file that is whole or as it was, an error's reason.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 
@@ -37,3 +41,18 @@ def make_folder(path: Path, remedy: str = "choose another folder with CSCELAB_DA
     except OSError as error:
         raise OSError(f"cannot write to {path} ({error.strerror or error}); {remedy}") from error
     return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or as it was before, in UTF-8 with the same bytes on every system. Raises OSError."""
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def why(error: Exception) -> str:
+    """For a message in one line: the first line of the error's own, or its kind where it has none."""
+    return " ".join(str(error).strip().partition("\n")[0].split()) or type(error).__name__

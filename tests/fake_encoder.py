@@ -1,6 +1,6 @@
 """An encoder of 16 bits without torch, for tests of the index of a folder; as a program it indexes a folder by it.
 
-python fake_encoder.py FOLDER: says "started" once it is about to, and at the end whether torch was loaded.
+python fake_encoder.py FOLDER: says "batch" before each batch is encoded, and at the end whether torch was loaded.
 """
 
 import sys
@@ -22,13 +22,14 @@ class FakeModel:
     size = resize = SIDE
     width = 16
 
-    def __init__(self, arity=None, seconds=0.0):
-        self.arity, self.seconds, self.calls = arity, seconds, []
+    def __init__(self, arity=None, tell=None):
+        self.arity, self.tell, self.calls = arity, tell, []
 
     def codes(self, pixels):
         assert len(pixels) <= updating.BATCH
         self.calls.append(len(pixels))
-        time.sleep(self.seconds)
+        if self.tell:
+            self.tell()
         return [np.packbits(self.bits(image)).tobytes() for image in pixels]
 
     def bits(self, image):
@@ -53,6 +54,10 @@ class FakeEncoder(Encoder):
 
 if __name__ == "__main__":
     updating.BATCH, updating.AHEAD = 4, 8
-    print("started", flush=True)
-    updating.update(Path(sys.argv[1]), FakeEncoder(model=FakeModel(seconds=0.02)), progress=False)
+
+    def tell():
+        print("batch", flush=True)
+        time.sleep(0.3)  # long enough to be killed in
+
+    updating.update(Path(sys.argv[1]), FakeEncoder(model=FakeModel(tell=tell)), progress=False)
     print("torch" in sys.modules)

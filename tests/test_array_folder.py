@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cscelab.datasets.array_folder import CONTENTS, cached, verify
+from cscelab.paths import why, write_text
 
 KEY = {"drawing": 1}
 ANOTHER = """
@@ -180,3 +181,23 @@ def test_a_folder_that_may_only_be_read_is_read(tmp_path, monkeypatch):
     assert len(calls) == 1
     with pytest.raises(OSError, match="Permission denied.*another folder with root="):
         cached(tmp_path, "x", {"drawing": 2}, numbers(calls))
+
+
+def test_a_text_is_whole_or_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "note.json"
+    write_text(path, "première\n")
+    assert path.read_bytes() == "première\n".encode()
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(path, "second")
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == ["première\n".encode()]
+
+
+def test_an_error_in_one_line():
+    assert why(ValueError("first  line\nsecond")) == "first line"
+    assert why(ValueError("\n only\tthis\n")) == "only this"
+    assert why(MemoryError()) == why(MemoryError(" \n")) == "MemoryError"

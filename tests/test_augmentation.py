@@ -101,10 +101,16 @@ def test_what_each_one_does():
     coloured = augment_more(grey, generator(), "colour")
     assert (coloured == coloured[:, :, :1, :1]).all()  # still of one colour each,
     assert len(coloured[:, 0, 0, 0].unique()) > 4  # but another
-    ramp = torch.arange(32, dtype=torch.uint8).mul(8).expand(GROUP, 3, 32, 32)
-    cropped = augment_more(ramp.contiguous(), generator(), "crop")[0, 0, 0].int()
-    assert cropped[-1] - cropped[0] <= 31 * 8
-    assert (cropped.diff() >= 0).all()
+    ramp = torch.arange(32, dtype=torch.uint8).mul(8).expand(8 * GROUP, 3, 32, 32)
+    rows = augment_more(ramp.contiguous(), generator(), "crop")[::GROUP, 0, 0].double()  # one of each group
+    assert (rows.diff() >= 0).all()
+    slopes = rows[:, 4:-4].diff().mean(1)  # without the margins, where there is nothing beyond to resize from
+    # Half of the area at least, in proportions of 3:4 to 4:3: a side of sqrt(.5 * .75) = .61 of the picture, or more.
+    assert ((slopes > 0.6 * 8) & (slopes < 8 + 0.1)).all()
+    assert slopes.min() < 0.9 * 8
+    assert len(slopes.unique()) > 4
+    starts = rows[:, 0]
+    assert len(starts.unique()) > 3  # the window lies elsewhere too
 
 
 def test_unknown_names_are_refused():

@@ -37,6 +37,8 @@ def birds(root: Path) -> None:
             "classes.txt": "1 001.Laysan_Albatross\n2 002.Rock_Wren\n",
             "images/001.Laysan_Albatross/a.jpg": "",
             "images/001.Laysan_Albatross/b.jpg": "",
+            "images/002.Rock_Wren/c.jpg": "",
+            "images/002.Rock_Wren/d.jpg": "",
         },
     )
 
@@ -52,6 +54,7 @@ def american_birds(root: Path) -> None:
             "classes.txt": "0 Birds\n1 Ducks, Geese, and Swans\n295 Common Eider (Adult male)\n"
             "817 Yellow-rumped Warbler (Breeding Myrtle)\n",
             "images/0817/00a.jpg": "",
+            "images/0295/00b.jpg": "",
             "images/0817/00c.jpg": "",
         },
     )
@@ -66,6 +69,7 @@ def vegetables(root: Path) -> None:
             "vegfru_list/vegfru_val.txt": "fru92_images/almond/f_2.jpg 1\n",
             "vegfru_list/vegfru_test.txt": "fru92_images/almond/f_3.jpg 1\n",
             "veg200_images/Chinese_artichoke/v_1.jpg": "",
+            "fru92_images/almond/f_1.jpg": "",
             "fru92_images/almond/f_3.jpg": "",
         },
     )
@@ -79,6 +83,8 @@ def planes(root: Path) -> None:
             "data/images_variant_trainval.txt": "1025794 707-320\n0034309 Model B200\n1340192 F/A-18\n",
             "data/images_variant_test.txt": "0209554 Model B200\n",
             "data/images/1025794.jpg": "",
+            "data/images/0034309.jpg": "",
+            "data/images/1340192.jpg": "",
             "data/images/0209554.jpg": "",
         },
     )
@@ -93,13 +99,14 @@ def dishes(root: Path) -> None:
             "meta/train.json": '{"apple_pie": ["apple_pie/1005649"], "waffles": ["waffles/7"]}',
             "meta/test.txt": "waffles/8\n",
             "images/apple_pie/1005649.jpg": "",
+            "images/waffles/7.jpg": "",
             "images/waffles/8.jpg": "",
         },
     )
 
 
 def blossoms(root: Path) -> None:
-    write(root, {"jpg/image_00002.jpg": "", "jpg/image_00001.jpg": ""})
+    write(root, {f"jpg/image_0000{image}.jpg": "" for image in range(1, 7)})
     scipy_io.savemat(root / "imagelabels.mat", {"labels": np.array([[77, 1, 77, 2, 1, 77]], np.uint8)})
     scipy_io.savemat(root / "setid.mat", {"trnid": [[2, 4]], "valid": [[5, 3]], "tstid": [[1, 6]]})
 
@@ -110,7 +117,7 @@ def autos(root: Path) -> None:
         records[0] = list(rows)
         return {"annotations": records}
 
-    write(root, {"cars_train/00001.jpg": "", "cars_test/00001.jpg": ""})
+    write(root, {f"cars_{part}/0000{image}.jpg": "" for part in ("train", "test") for image in (1, 2)})
     (root / "devkit").mkdir()
     scipy_io.savemat(root / "devkit/cars_train_annos.mat", annotations((2, "00001.jpg"), (1, "00002.jpg")))
     scipy_io.savemat(root / "cars_test_annos_withlabels.mat", annotations((2, "00001.jpg"), (1, "00002.jpg")))
@@ -125,7 +132,9 @@ def animals(root: Path) -> None:
             "annotations/trainval.txt": "Abyssinian_100 1 1 1\namerican_bulldog_100 2 2 1\n",
             "annotations/test.txt": "american_bulldog_201 2 2 1\nAbyssinian_201 1 1 1\n",
             "images/Abyssinian_100.jpg": "",
+            "images/american_bulldog_100.jpg": "",
             "images/american_bulldog_201.jpg": "",
+            "images/Abyssinian_201.jpg": "",
         },
     )
 
@@ -199,10 +208,11 @@ def test_rows_classes_and_splits(name, inside, tmp_path):
     split = BUILDERS[name](root, counts=(len(classes), len(train), len(test)))
 
     expected = {
-        part: [(below + path, labels) for path, labels in rows]
-        for part, rows in (("train", train), ("query", test), ("database", train))
+        part: [(below + path, labels) for path, labels in rows] for part, rows in (("train", train), ("query", test))
     }
-    assert split.lists == expected
+    assert split.lists["database"] == split.lists["train"]  # the same order, so that images are stored once
+    assert sorted(split.lists["train"]) == sorted(expected["train"])
+    assert split.lists["query"] == expected["query"]
     assert (split.name, split.classes, split.multilabel, split.seed) == (name, classes, False, None)
     assert f"{len(test)} test images as queries" in split.protocol
     assert f"the {len(train)} of its {OFFICIAL[name].training}" in split.protocol
@@ -231,12 +241,27 @@ def test_a_folder_without_the_data_set_says_what_is_missing(name, tmp_path):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_lists_without_images_are_told(name, tmp_path):
-    layout, train, _, _ = LAYOUTS[name]
+    """Any of them, not the first alone: an archive may have been unpacked in half."""
+    layout, train, test, _ = LAYOUTS[name]
     layout(tmp_path)
-    (tmp_path / train[0][0]).unlink()
-    with pytest.raises(ValueError, match="listed and absent; unpack the images there too") as error:
+    (tmp_path / test[-1][0]).unlink()
+    with pytest.raises(ValueError, match=f"1 of {len(train + test)} images are not in .*: unpack its images") as error:
         BUILDERS[name](tmp_path, counts=None)
-    assert train[0][0] in str(error.value)
+    assert f"{test[-1][0]} for one" in str(error.value)
+
+
+def test_the_database_is_shuffled_always_alike(tmp_path):
+    """Publishers list class by class, which would favour the first class among ties."""
+    n = 40
+    paths = [f"{i // 20:03d}.Bird/{i:02d}.jpg" for i in range(n)]
+    files = {"images": paths, "image_class_labels": [1 + i // 20 for i in range(n)], "train_test_split": [1] * n}
+    write(tmp_path, {f"{name}.txt": "".join(f"{i} {x}\n" for i, x in enumerate(v)) for name, v in files.items()})
+    write(tmp_path, {"classes.txt": "1 1.Wren\n2 2.Gull\n", **{f"images/{path}": "" for path in paths}})
+    database = BUILDERS["cub-200-2011"](tmp_path, counts=None).lists["database"]
+    labels = [label for _, (label,) in database]
+    assert sorted(path for path, _ in database) == [f"images/{path}" for path in paths]
+    assert 5 <= sum(labels[:20]) <= 15
+    assert BUILDERS["cub-200-2011"](tmp_path, counts=None).lists["database"] == database
 
 
 @pytest.mark.parametrize(
@@ -250,7 +275,7 @@ def test_lists_without_images_are_told(name, tmp_path):
     ],
 )
 def test_rows_are_torchvisions(name, kind, training, layout, tmp_path, monkeypatch):
-    """The same images in the same order, of classes of the same name, as torchvision reads from the same files."""
+    """The same images of classes of the same name as torchvision reads from the same files; queries in its order."""
     monkeypatch.setattr(Flowers102, "_check_integrity", lambda self: True)  # of the published label files
     (tmp_path / OFFICIAL[name].folder).mkdir()
     layout(tmp_path / OFFICIAL[name].folder)
@@ -269,6 +294,8 @@ def test_rows_are_torchvisions(name, kind, training, layout, tmp_path, monkeypat
     split = BUILDERS[name](tmp_path, counts=None)
     for ours, theirs in (("train", read(training)), ("query", read(["test"]))):
         rows = [(path, split.classes[label]) for path, (label,) in split.lists[ours]]
+        if ours == "train":
+            rows, theirs = sorted(rows), sorted(theirs)
         assert [path for path, _ in rows] == [path for path, _ in theirs]
         spelt = [label.replace("_", " ").casefold() for _, label in theirs]  # Apple Pie, apple_pie, apple pie
         assert [label.casefold() for _, label in rows] == spelt
@@ -325,7 +352,8 @@ def test_cars_as_copied_elsewhere(tmp_path):
     autos(tmp_path)
     for part in ("cars_train", "cars_test"):
         (tmp_path / part / part).mkdir()
-        (tmp_path / part / "00001.jpg").rename(tmp_path / part / part / "00001.jpg")
+        for image in ("00001.jpg", "00002.jpg"):
+            (tmp_path / part / image).rename(tmp_path / part / part / image)
     labels = tmp_path / "cars_test_annos_withlabels.mat"
     labels.rename(tmp_path / "devkit" / labels.name)
     split = BUILDERS["stanford-cars"](tmp_path, counts=None)

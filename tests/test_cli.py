@@ -1,6 +1,7 @@
 """The command line: help a newcomer can follow, one sentence for a mistake, and the right exit code."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +61,14 @@ def test_the_command_of_table1_is_said(capsys):
             ["train", "csce", "--on", "species40", "--train-images", "9"],
             "sizes were given beside --on species40, whose",
         ),
-        (["train", "exchnet", "--profile", "paper", "--bits", "48", "--on", "cub"], "cub-200-2011/train.txt (No such"),
+        (
+            ["train", "exchnet", "--profile", "paper", "--bits", "48", "--on", "cub"],
+            "cub-200-2011/train.txt; write it from what the publisher gives with cscelab data prepare",
+        ),
+        (["data", "check", "nowhere"], "nowhere is no folder; give one with train.txt"),
+        (["data", "check", ".", "--against", "."], ". has no manifest.json to compare; cscelab data prepare"),
+        (["data", "check", ".", "--against", ".", "--no-decode"], "--no-decode means nothing to data check --against"),
+        (["data", "list", "--no-decode"], "--no-decode means nothing to data list"),
         (["data", "draw", "--on", "coco"], "profile 'quick' has no benchmark 'coco'; choose from"),
         (["data", "draw", "coco"], "data draw takes no data set, but coco came; name it with --on"),
         (["data", "--on", "scenes"], "--on means nothing to data list; leave it out"),
@@ -153,6 +161,10 @@ def test_data_lists_every_data_set_within_120_columns(capsys):
     assert code == 0
     for words in ("117,218", "instances_train2014.json", "https://cocodataset.org/#termsofuse", "not prepared"):
         assert words in " ".join(out.split())
+    _, out, _ = call(capsys, "data", "list", "stanford-cars")
+    assert "terms not stated by the publisher" in " ".join(out.split())
+    _, out, _ = call(capsys, "data", "list", "nus-wide-81")
+    assert "at most 269,648 images" in out
 
 
 def test_data_prepare_and_check(capsys, monkeypatch, tmp_path):
@@ -181,11 +193,19 @@ def test_data_prepare_and_check(capsys, monkeypatch, tmp_path):
     assert "next: cscelab train csce --profile paper --on coco" in out
     assert (tmp_path / "data" / "coco" / "database.txt").read_text() == "2.png 1 0\n3.png 0 1\n"
     code, out, _ = call(capsys, "data", "prepare", "coco", "--root", "images", "--out", "elsewhere")
-    assert "next: no profile names this folder" in out
+    assert out.endswith("written to elsewhere; next: cscelab train csce --data lists:elsewhere\n")
+    code, out, _ = call(capsys, "data", "check", "elsewhere", "--against", "data/coco/manifest.json")
+    assert code == 0
+    assert out == "The same split: the lists and the names of the classes are the same.\n"
     _, out, _ = call(capsys, "data")
     assert re.search(r"^coco +prepared ", out, re.MULTILINE)
     code, _, _ = call(capsys, "data", "check", "data/coco")
     assert code == 0
+    (images / "1.png").write_bytes(b"")
+    code, out, _ = call(capsys, "data", "check", "data/coco", "--no-decode")
+    assert (code, "were not opened" in out) == (0, True)
+    code, out, _ = call(capsys, "data", "check", "data/coco")
+    assert (code, "1.png is empty" in out) == (1, True)
     (images / "1.png").unlink()
     code, out, _ = call(capsys, "data", "check", "data/coco")
     assert code == 1
@@ -194,6 +214,27 @@ def test_data_prepare_and_check(capsys, monkeypatch, tmp_path):
     assert code == 0
     assert "query 1" in out
     assert (tmp_path / "clean" / "test.txt").read_text() == "0.png 1 0\n"
+    code, out, _ = call(capsys, "data", "check", "data/coco", "--against", "clean")
+    assert code == 1
+    assert "The query lists differ: 2 images and 1 images." in out
+    (tmp_path / "data" / "coco" / "manifest.json").write_text("{")
+    code, out, _ = call(capsys, "data", "list", "coco")
+    assert code == 0
+    assert "manifest.json cannot be read: prepare it again" in " ".join(out.split())
+    code, _, _ = call(capsys, "data", "prepare", "coco", "--root", "images")
+    assert code == 0
+
+
+def test_the_next_step_after_cifar10_suits_a_cpu():
+    from cscelab.cli.data import _next
+    from cscelab.paths import data_root
+
+    assert _next(data_root() / "cifar10", "cifar10") == "cscelab train csce --profile scratch"
+    further = _next(data_root() / "cifar10-59000", "cifar10-59000")
+    assert further == "cscelab train csce --profile scratch --on cifar10-59000"
+    assert _next(Path("mine"), "cifar10") == "cscelab train csce --data lists:mine --image-size 64"
+    assert _next(Path("mine"), "coco") == "cscelab train csce --data lists:mine"
+    assert _next(data_root() / "cub-200-2011", "cub-200-2011") == "cscelab train exchnet --profile paper --on cub"
 
 
 def test_encode_prints_a_code_an_image(capsys, tmp_path):

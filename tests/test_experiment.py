@@ -1,5 +1,6 @@
 """Experiments: cached by content, resumable, deterministic, and nothing lost when something goes wrong."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from fake_runs import image_set, make_run
 from PIL import Image
 
 from cscelab import __version__, compare, listing, train
-from cscelab.datasets import Folder, folder_fingerprint, load_data
+from cscelab.datasets import Folder, ListFiles, data_fingerprint, folder_fingerprint, load_data
 from cscelab.datasets.loader import SeededShuffle, augment
 from cscelab.experiment import (
     Experiment,
@@ -98,7 +99,27 @@ class TestExperiment:
         assert torch.equal(weight, again.network.hash_layer.weight)
         assert not torch.equal(weight, other.network.hash_layer.weight)
 
-    def test_hash_follows_the_images_and_the_weights_but_not_their_place(self, tmp_path):
+    def test_of_lists_the_content_counts(self, tmp_path, monkeypatch):
+        def lists(folder: str, text: str) -> ListFiles:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            files = [tmp_path / folder / name for name in ("train.txt", "test.txt", "database.txt")]
+            for file in files:
+                file.write_text(f"{file.stem}.jpg {text}\n")
+            return ListFiles(str(tmp_path / folder), *map(str, files))
+
+        mine, theirs, other = lists("mine", "0"), lists("theirs", "0"), lists("other", "1")
+        os.utime(tmp_path / "theirs" / "train.txt", ns=(1, 1))
+        today = data_fingerprint(mine)
+        # Two people with one split, whatever its pictures' names, times and places: SHA-256 of the three lists.
+        lines = b"train.jpg 0\n\0test.jpg 0\n\0database.jpg 0\n"
+        assert today == data_fingerprint(theirs) == hashlib.sha256(lines).hexdigest()[:16] != data_fingerprint(other)
+        assert replace(SMOKE, data=mine).hash == replace(SMOKE, data=theirs).hash
+        monkeypatch.setattr("cscelab.datasets.DECODING", 4)
+        assert data_fingerprint(mine) == f"{today}, decoding 4"
+        (tmp_path / "mine" / "test.txt").unlink()
+        assert data_fingerprint(mine) == "absent"
+
+    def test_hash_follows_the_images_and_the_weights_but_not_their_place(self, tmp_path, monkeypatch):
         for place in ("here", "there"):
             for kind in ("a", "b"):
                 folder = tmp_path / place / kind
@@ -110,6 +131,12 @@ class TestExperiment:
         Image.new("RGB", (9, 9)).save(tmp_path / "there" / "a" / "2.png")
         folder_fingerprint.cache_clear()
         assert here.hash != there.hash
+
+        today = here.hash
+        assert here.fingerprint["data"] == folder_fingerprint(tmp_path / "here")  # as runs were stored
+        monkeypatch.setattr("cscelab.datasets.DECODING", 4)
+        assert here.fingerprint["data"] == f"{folder_fingerprint(tmp_path / 'here')}, decoding 4"
+        assert here.hash != today
 
         weights = tmp_path / "trunk.safetensors"
         shutil.copy(SHIPPED_TRUNK, weights)

@@ -292,6 +292,22 @@ def test_images_that_cannot_be_decoded_are_left_out(tmp_path, monkeypatch):
         assert paths_of(load_folder(config, tmp_path)) == paths_of(expected)
 
 
+def test_each_file_is_decoded_once_though_one_fails(tmp_path, monkeypatch):
+    """Those of the bad file's class are drawn again: they go to other splits as they are."""
+    source = tree(tmp_path / "pets", 12)
+    (source / "cat" / "bad.jpg").write_bytes(b"text")
+    calls = []
+    monkeypatch.setattr(imagecache, "decode", lambda *given: calls.append(1) or decode(*given))
+    with pytest.warns(UserWarning, match="left out are 1 images"):
+        splits = load_folder(Folder(str(source), image_size=16), tmp_path)
+    assert len(calls) == 25
+    assert sum(len(getattr(splits, split)) for split in SPLITS) == 24
+    for split in SPLITS:
+        images = getattr(splits, split)
+        for image, path in zip(images.images, images.attributes["path"].tolist(), strict=True):
+            assert (image == decode((source / path).read_bytes(), 16, 16)).all()
+
+
 def test_a_mended_image_comes_back(tmp_path):
     source = tree(tmp_path / "pets", 14)
     config = Folder(str(source), image_size=16)

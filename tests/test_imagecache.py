@@ -175,6 +175,53 @@ def test_every_bad_image_is_reported_by_its_kind(tmp_path):
     assert cached_images(store, good, 24, root=tmp_path, progress=False).shape == (len(good), 24, 24, 3)
 
 
+def test_what_was_decoded_beside_a_failure_is_copied(tmp_path, decoded):
+    store = greys(tmp_path / "in")
+    (tmp_path / "in" / "02.png").write_bytes(b"")
+    (tmp_path / "in" / "07.png").write_bytes(b"text")
+    with pytest.raises(UnreadableImagesError) as refused:
+        load(store, tmp_path)
+    kept = refused.value.decoded
+    assert {name: int(image[0, 0, 0]) for name, image in kept.items()} == {
+        f"{i:02}.png": i for i in (0, 1, 3, 4, 5, 6, 8, 9)
+    }
+    names = ["09.png", "00.png", "05.png"]
+    images = cached_images(store, names, 8, root=tmp_path, progress=False, decoded=kept)
+    assert images[:, 0, 0, 0].tolist() == [9, 0, 5]
+    assert len(decoded) == 10
+    assert cached_images(store, names, 8, root=tmp_path, progress=False)[:, 7, 7, 2].tolist() == [9, 0, 5]
+    assert len(decoded) == 10
+
+
+def test_how_deep_images_may_lie(tmp_path):
+    for place in (".", "1", "1/2", "1/2/3", "1/2/3/4", "1/2/3/4/5/6", "1/.hidden/4"):
+        (tmp_path / "in" / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / place / "a.png").write_bytes(grey(1))
+    four = ["1/2/3/a.png", "1/2/a.png", "1/a.png", "a.png"]
+    every = sorted([*four, "1/2/3/4/a.png", "1/2/3/4/5/6/a.png"])
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for path in sorted((tmp_path / "in").rglob("*.png")):
+            archive.write(path, path.relative_to(tmp_path / "in").as_posix())
+    for place in (tmp_path / "in", tmp_path / "in.zip"):
+        assert ImageStore(place).names() == four
+        assert ImageStore(place, depth=None).names() == every
+        assert ImageStore(place, depth=1).names() == ["a.png"]
+
+
+def test_links_that_lead_in_circles_or_up_end(tmp_path):
+    for place in ("beside", "in/real", "in/real/inner", "elsewhere"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / "a.png").write_bytes(grey(1))
+    links = {"in/again": "in/real", "in/real/inner/circle": "in", "in/up": ".", "in/z": "elsewhere",
+             "elsewhere/back": "in/real", "in/.hidden": "elsewhere"}  # fmt: skip
+    for link, target in links.items():
+        (tmp_path / link).symlink_to(tmp_path / target, target_is_directory=True)
+    found = ImageStore(tmp_path / "in", depth=None).names()
+    assert found == ["real/a.png", "real/inner/a.png", "z/a.png"]
+    (tmp_path / "link").symlink_to(tmp_path / "in", target_is_directory=True)
+    assert ImageStore(tmp_path / "link", depth=None).names() == found
+
+
 def test_a_disk_that_is_full_is_one_sentence(tmp_path, monkeypatch):
     store = greys(tmp_path / "in")
     with monkeypatch.context() as patch:

@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -297,14 +299,18 @@ def test_a_folder_is_indexed_queried_and_searched_for_duplicates(tmp_path, pictu
     main(["query", str(asked), str(pictures / "a.png"), "--k", "2", "--json", "--gallery", str(gallery)])
     written = capsys.readouterr()
     first, second = json.loads(written.out)["queries"]
-    assert first["neighbours"][0] == {"rank": 1, "distance": 0, "id": 2, "path": "b.png", "itself": False}
+    assert first["neighbours"][0] == {
+        "rank": 1, "distance": 0, "id": 2, "path": "b.png", "file": str(pictures / "b.png"), "itself": False,
+        "copy": True,
+    }  # fmt: skip
     assert [near["path"] for near in second["neighbours"]] == ["a.png", "deep/again.png"]
     assert [near["itself"] for near in second["neighbours"]] == [True, False]
-    assert written.err == f"drawn in {gallery}\n"
+    assert written.err == f"in {pictures}: 4 images, by {ENCODER}\ndrawn in {gallery}\n"
     assert Image.open(gallery).format == "PNG"
     main(["query", str(pictures / "a.png"), "--others", "--radius", "0", "--index", str(pictures)])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert rows == [["query", "rank", "distance", "path"], [str(pictures / "a.png"), "1", "0", "deep/again.png"]]
+    again = [str(pictures / "a.png"), "1", "0", str(pictures / "deep" / "again.png"), "(the", "same", "bytes)"]
+    assert rows[:2] == [["query", "rank", "distance", "path"], again]
 
     main(["duplicates", str(pictures), "--json"])
     (group,) = json.loads(capsys.readouterr().out)["groups"]
@@ -355,7 +361,45 @@ def test_what_means_nothing_to_a_folders_index_is_named(tmp_path, pictures, own_
     assert not os.path.exists(tmp_path / "data")
     index(folder)
     refused("there is no image at .*missing.jpg; check the path", query, tmp_path / "missing.jpg")
-    refused("pictures is a folder; name image files", query, pictures)
+    refused("pictures is a folder; name image files, and what to search as --index", query, pictures)
+    refused("pictures is a folder; name image files, and what to search as --index", query, pictures, (str(image),))
+
+
+def test_where_output_goes_is_checked_before_the_work(tmp_path, pictures, own_data, capsys):
+    (tmp_path / "dir.png").mkdir()
+    refused("to the folder .*dir.png; name a file with --report", index, str(pictures), report=tmp_path / "dir.png")
+    refused(
+        "to the folder .*dir.png; name a file with --gallery", query, pictures / "a.png", gallery=tmp_path / "dir.png"
+    )
+    assert not os.path.exists(tmp_path / "data")
+    index(str(pictures))
+    capsys.readouterr()
+    many = (str(pictures / "b.png"),) * 40
+    refused("a gallery of 41 queries was asked for", query, pictures / "a.png", many, gallery=tmp_path / "g.png")
+    assert capsys.readouterr().out == ""
+
+
+def test_one_code_of_many_images_is_said_wherever_it_matters(tmp_path, pictures, own_data, capsys):
+    for number in range(57):
+        shutil.copy(pictures / "a.png", pictures / f"{number}.png")
+    told = re.compile(r"note: (\d+) of 60 images share one code by tiny-csce.* --run NAME$", re.MULTILINE)
+    for command in (["index", str(pictures)], ["query", str(pictures / "b.png")], ["duplicates"]):
+        main(command)
+        assert int(told.search(capsys.readouterr().err)[1]) >= 58
+    main(["index", str(pictures)])
+    said = capsys.readouterr().err
+    assert "knows drawn birds; for photographs name a run that was trained on some with --run\n" in said
+    assert "csq-32" not in said
+    main(["duplicates", "--json"])
+    assert "share one code" in json.loads(capsys.readouterr().out)["notes"][0]
+
+
+def test_an_image_by_a_suffix_that_is_not_read_is_asked_for_by_what_it_holds(tmp_path, pictures, own_data, capsys):
+    index(str(pictures))
+    asked = str(shutil.copy(pictures / "b.png", tmp_path / "b.heic"))
+    capsys.readouterr()
+    query(Path(asked), (str(pictures / "a.png"),), k=1)
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == {asked, str(pictures / "a.png")}
 
 
 def test_ctrl_c_leaves_an_index_to_go_on_with(pictures, own_data, monkeypatch, capsys):
@@ -367,8 +411,8 @@ def test_ctrl_c_leaves_an_index_to_go_on_with(pictures, own_data, monkeypatch, c
     with monkeypatch.context() as patched:
         patched.setattr(updating.PhotoStore, "write", stop)
         with pytest.raises(SystemExit) as ended:
-            index(str(pictures))
+            main(["index", str(pictures)])
     assert ended.value.code == 130
-    assert "stopped; the same command goes on from the last batch" in capsys.readouterr().err
+    assert "an index of a folder goes on with the same command" in capsys.readouterr().err
     index(str(pictures))
     assert "3 images of" in capsys.readouterr().out

@@ -224,6 +224,36 @@ def test_what_is_absent_is_named(tmp_path):
         load_lists(config, tmp_path)
 
 
+def test_lists_that_were_never_written_name_the_command_that_writes_them(tmp_path, monkeypatch):
+    """By the data set's name in the data folder, where profiles look for them; the check would find nothing."""
+    monkeypatch.setenv("CSCELAB_DATA", str(tmp_path / "data"))
+    for folder, name in ((tmp_path / "data" / "cifar10", "cifar10"), (tmp_path / "mine", "NAME")):
+        config = ListFiles(str(folder), *(str(folder / file) for file in ("train.txt", "test.txt", "database.txt")))
+        with pytest.raises(ValueError, match="there is no list") as refused:
+            load_lists(config, tmp_path)
+        said = str(refused.value)
+        assert f"{folder / 'train.txt'}; write it" in said
+        assert said.endswith(f"cscelab data prepare {name} --root PATH")
+        assert "data check" not in said
+        assert "\n" not in said
+
+
+def test_images_that_the_manifest_says_are_elsewhere(tmp_path):
+    config = make(tmp_path, ONE_HOT)
+    (tmp_path / "manifest.json").write_text(json.dumps({"images": "/home/ann/birds.zip", "lists": {}}))
+    with pytest.raises(ValueError, match=r"/home/ann/birds.zip does not exist, where .*manifest.json says") as refused:
+        load_lists(config, tmp_path)
+    assert f"cscelab data check {tmp_path} --root PATH --drop OUT" in str(refused.value)
+
+
+def test_a_class_number_that_is_a_slip_makes_no_millions_of_classes(tmp_path):
+    config = make(tmp_path, NUMBERS | {7: "90000000"})  # image 7 is in the database alone
+    with pytest.raises(ValueError, match=r"database.txt has class 90000000, and the lists have 12 lines; number"):
+        load_lists(config, tmp_path)
+    Path(config.database).write_text("images/7.png 6\n")  # seven lines: classes without images are allowed
+    assert load_lists(config, tmp_path).n_classes == 7
+
+
 @pytest.mark.parametrize("validation", [0, 4])
 def test_validation_must_leave_something_on_either_side(tmp_path, validation):
     with pytest.raises(ValueError, match="for a train list of 4 images; choose 1 to 3"):

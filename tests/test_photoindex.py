@@ -2,14 +2,12 @@
 
 import csv
 import os
-import random
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -22,8 +20,13 @@ from PIL import Image
 
 from cscelab.datasets.decoding import decode
 from cscelab.photoindex import encoder as encoders
+from cscelab.photoindex import store as storing
 from cscelab.photoindex import update as updating
+from cscelab.photoindex.answers import answer
+from cscelab.photoindex.duplicates import duplicate_groups
 from cscelab.photoindex.lookup import find_index
+from cscelab.photoindex.notes import crowded, notes
+from cscelab.photoindex.store import PhotoStore
 from cscelab.photoindex.update import update
 from cscelab.photoindex.walk import Walk, shown
 
@@ -256,6 +259,26 @@ def test_a_file_that_would_fill_the_memory_is_refused_unread(photos, monkeypatch
     assert indexed(photos).problems == ((b"huge.jpg", "too large", "has 1,024 MB, more than 512"),)
 
 
+@pytest.mark.parametrize(("large", "at_once"), [(0, 1), (updating.LARGE, 2)])
+def test_large_files_are_read_one_at_a_time_and_others_beside_each_other(photos, monkeypatch, large, at_once):
+    inside, most, met = [], [], threading.Event()
+
+    def watched(data, *sizes):
+        inside.append(1)
+        most.append(len(inside))
+        if len(inside) == 2:
+            met.set()
+        met.wait(20 if at_once == 2 else 0.05)
+        inside.pop()
+        return decode(data, *sizes)
+
+    monkeypatch.setattr(updating.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(updating, "decode", watched)
+    monkeypatch.setattr(updating, "LARGE", large)
+    assert indexed(photos).images == len(most) == 9
+    assert max(most) == at_once
+
+
 def test_names_that_are_no_text_are_kept_as_they_are(photos, tmp_path):
     for name in (ODD, b"new\nline.png", b"$5$.png"):
         picture(os.fsencode(photos) + b"/" + name)
@@ -271,42 +294,165 @@ def test_names_that_are_no_text_are_kept_as_they_are(photos, tmp_path):
 
 def test_it_may_be_killed_at_any_time_and_goes_on_to_the_same_index(tmp_path):
     photos = tmp_path / "photos"
-    for seed in range(60):
+    for seed in range(32):
         picture(photos / f"{seed % 7}" / f"{seed:02}.png", seed)
     write_bad_images(photos / "3" / "bad", 8)
     program = [sys.executable, str(Path(__file__).with_name("fake_encoder.py")), str(photos)]
-
-    def start(data):
-        environment = {**os.environ, "CSCELAB_DATA": str(data)}
-        process = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "started\n"
-        return process
-
-    draw, seen = random.Random(0), set()
-    for _ in range(4):
-        process = start(tmp_path / "data")
-        time.sleep(draw.uniform(0.05, 0.25))  # from before the file is made to the middle of its batches
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        stores = list((tmp_path / "data").rglob("*.sqlite"))
-        seen.add(len(rows(photos)) if stores and len(rows_or_none(stores[0])) else 0)
-    process = start(tmp_path / "data")
-    assert process.communicate()[0] == "False\n"  # torch is nothing that this needs
-    assert process.returncode == 0
+    environment = {**os.environ, "CSCELAB_DATA": str(tmp_path / "data")}
+    n = []
+    for batch in (1, 3, 2):  # killed while it encodes this one
+        with subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            for _ in range(batch):
+                assert process.stdout.readline() == "batch\n"
+            process.send_signal(signal.SIGKILL)
+        n.append(len(rows()))
+        assert find_index().unread == 40 - n[-1]
+    assert n == sorted(n)
+    assert n[0] == 0 < n[1] < n[2] < 40
+    assert all(count % 4 == 0 for count in n)
+    indexed(photos)
     resumed = rows(photos)
     os.environ["CSCELAB_DATA"] = str(tmp_path / "whole")
     indexed(photos)
     assert resumed == rows(photos)
-    assert len(resumed) == 68
-    assert all(count % 4 == 0 for count in seen)
+    assert len(resumed) == 40
 
 
-def rows_or_none(store):
-    try:
-        with sqlite3.connect(store) as database:
-            return database.execute("SELECT id FROM photos").fetchall()
-    except sqlite3.OperationalError:  # killed before its tables were there
-        return []
+def test_indexing_with_an_encoder_that_needs_no_torch_loads_none(photos):
+    program = [sys.executable, str(Path(__file__).with_name("fake_encoder.py")), str(photos)]
+    said = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "False"
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopped_after(photos, batches):
+    """An update that stops as if it were killed, before it encodes another batch."""
+    model = FakeModel()
+
+    def stop():
+        if len(model.calls) > batches:
+            raise Stopped
+
+    model.tell = stop
+    with pytest.raises(Stopped):
+        update(photos, FakeEncoder(model=model), progress=False)
+
+
+def test_an_index_that_was_stopped_says_so_until_it_is_finished(photos):
+    stopped_after(photos, 0)
+    for ask in (lambda: answer(find_index(), [photos / "a.png"]), lambda: duplicate_groups(find_index())):
+        with pytest.raises(ValueError, match="was not finished and holds no image yet; go on with .*photos"):
+            ask()
+    stopped_after(photos, 1)
+    (said,) = notes(find_index())
+    assert said.startswith("the index is not finished: 4 images are in it, 5 new or changed images not yet; ")
+    assert said.endswith("photos goes on")
+    indexed(photos)
+    assert (find_index().unread, notes(find_index())) == (0, [])
+    picture(photos / "c.png", 99)
+    stopped_after(photos, 0)  # of a later call too
+    assert notes(find_index())[0].startswith("the index is not finished: 9 images are in it, 1 new or changed images")
+    indexed(photos)
+    with PhotoStore(find_index().file) as store:
+        store.note(unread=None)  # killed while the folder was compared
+    assert "9 images are in it, some images not yet" in notes(find_index())[0]
+
+
+def test_one_code_of_many_images_is_said(photos):
+    for number in range(50):
+        picture(photos / f"{number}.png", 0 if number < 3 else 100 + number)
+    assert indexed(photos).alike == 4
+    told = (
+        "4 of 59 images share one code by fake, which does not tell them apart; train an encoder on such images, then "
+    )
+    assert notes(find_index()) == [told + "cscelab index FOLDER --run NAME"]
+    assert crowded(3, 60, "e") is None
+    assert crowded(49, 49, "e") is None
+    assert crowded(4, 60, "e").startswith("4 of 60 images share one code by e")
+
+
+def test_photographs_of_kinds_that_are_not_read_are_reported_and_jfif_is_a_jpeg(photos):
+    for name in ("IMG_1.HEIC", "b/x.avif", "y.heif"):
+        (photos / name).touch()
+    Image.new("RGB", (SIDE, SIDE)).save(photos / "z.jfif", format="JPEG")
+    for done in (indexed(photos), unchanged(photos)):
+        assert done.images == 10
+        assert [tuple(problem) for problem in done.problems] == [
+            (path, "of a kind that is not read", f"is of a kind that is not read ({suffix}); convert it to JPEG")
+            for path, suffix in ((b"IMG_1.HEIC", ".heic"), (b"b/x.avif", ".avif"), (b"y.heif", ".heif"))
+        ]
+        assert "3 cannot be used: 3 of a kind that is not read\n  IMG_1.HEIC is of" in done.text()
+
+
+def test_a_folder_without_images_names_what_may_be_why(tmp_path, photos, monkeypatch):
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "a.heic").touch()
+    (tmp_path / "phone" / "b.heic").touch()
+    with pytest.raises(ValueError, match=r"read: a.heic \(and 1 more like it\) is of a kind .*; convert it to JPEG$"):
+        indexed(tmp_path / "phone")
+    scan = os.scandir
+
+    def refuse(path):
+        if os.fsencode(path).endswith(b"/b"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for path in [*photos.glob("*.*"), *photos.glob("c/*")]:
+        path.unlink()
+    with pytest.raises(ValueError, match=r"can be read: b cannot be read \(Permission denied\); give"):
+        indexed(photos)
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(photos, tmp_path, monkeypatch):
+    done = indexed(photos)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="to the folder .*folder; name a file with --report"):
+        done.write_report(tmp_path / "folder")
+
+    def fail(*arguments):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="full"):
+        done.write_report(tmp_path / "folder" / "r.csv")
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_an_index_that_another_process_writes_is_not_called_broken(photos, monkeypatch):
+    indexed(photos)
+    monkeypatch.setattr(storing, "PATIENCE", 0)
+    with sqlite3.connect(find_index().file, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with PhotoStore(find_index().file) as store, pytest.raises(OSError, match="another process is writing") as told:
+            store.note(x=1)
+        other.execute("ROLLBACK")
+    assert "delete" not in str(told.value)
+
+
+def test_the_index_is_that_of_the_folder_an_image_lies_in(photos, tmp_path):
+    picture(tmp_path / "other" / "x.png", 3)
+    indexed(photos)
+    indexed(tmp_path / "other")
+    assert find_index().folder == tmp_path / "other"
+    (tmp_path / "link").symlink_to(photos)
+    for images in ([photos / "a.png"], [tmp_path / "link" / "b" / "1.png", photos / "c.png"]):
+        assert find_index(images=images).folder == photos
+    for images in ([tmp_path / "else.png"], [photos / "a.png", tmp_path / "other" / "x.png"]):
+        assert find_index(images=images).folder == tmp_path / "other"
+    assert find_index(tmp_path / "other", images=[photos / "a.png"]).folder == tmp_path / "other"
+
+
+def test_a_run_that_could_be_two_is_refused(photos):
+    for name in ("csq-16", "csq-32"):
+        update(photos, FakeEncoder(name, name, run=True, model=FakeModel()), progress=False)
+    assert find_index(run="csq-16").encoder == "csq-16"
+    assert find_index(photos, run="32").encoder == "csq-32"
+    with pytest.raises(ValueError, match="'csq' fits the indexes by csq-16, csq-32; name one of these"):
+        find_index(run="csq")
 
 
 def test_a_batch_that_fails_half_way_leaves_the_index_as_it_was(photos, monkeypatch):
@@ -423,6 +569,9 @@ def test_what_is_missing_is_said_in_one_sentence(photos, tmp_path):
 def test_an_index_that_holds_nothing_usable_and_an_encoder_that_is_gone_say_so(tmp_path, photos):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.jpg").write_bytes(b"")
+    indexed(tmp_path / "bad")
+    picture(tmp_path / "one" / "x.png")
+    assert indexed(tmp_path / "one").text().startswith(f"1 image of {tmp_path}/one, by fake\n1 new, ")
     indexed(tmp_path / "bad")
     with pytest.raises(ValueError, match="holds no image that can be used; cscelab index .*bad says why"):
         _ = find_index().photos

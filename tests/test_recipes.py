@@ -1,5 +1,8 @@
 """Named experiments: every method on every data set of a profile, rows whose trunk is their own, alternation."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from cscelab.datasets import Aviary, Folder
+from cscelab.datasets import Aviary, Folder, load_data
 from cscelab.methods import METHODS
 from cscelab.model.backbone import BackboneConfig
 from cscelab.owndata import parse_data, split_lists
@@ -178,8 +181,34 @@ def test_a_folder_of_lists_is_a_data_set(tmp_path):
     paper = parse_data(f"lists:{tmp_path}", Aviary())
     assert (paper.image_size, paper.resize) == (224, 256)
     assert paper.database.endswith("database.txt")
-    with pytest.raises(ValueError, match="sizes were given beside 'lists:"):
+    with pytest.raises(ValueError, match="sizes were given beside 'lists:.*; leave out all but --image-size"):
         parse_data(f"lists:{tmp_path}", Aviary(), None, 5)
     (tmp_path / "test.txt").unlink()
     with pytest.raises(ValueError, match="has no test.txt; give a folder that cscelab data prepare wrote"):
         parse_data(f"lists:{tmp_path}", Aviary())
+
+
+@pytest.mark.parametrize(("n", "held_out"), [(4, 2), (14, 2), (39, 3), (4999, 499), (5000, 500), (5010, 500)])
+def test_a_tenth_of_a_list_is_for_validation_and_five_hundred_at_most(tmp_path, n, held_out):
+    (tmp_path / "train.txt").write_text("".join(f"{i}.jpg {i % 2}\n\n" for i in range(n)))  # blank lines do not count
+    (tmp_path / "test.txt").write_text("q.jpg 0\n")
+    assert split_lists(tmp_path).validation == held_out
+
+
+def test_a_few_listed_pictures_are_loaded(tmp_path):
+    for name in ("a", "b", "c", "d", "q"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "train.txt").write_text("a.png 0\nb.png 1\nc.png 0\nd.png 1\n")
+    (tmp_path / "test.txt").write_text("q.png 0\n")
+    splits = load_data(split_lists(tmp_path, 8), tmp_path / "data", progress=False)
+    assert (len(splits.train), len(splits.validation), len(splits.database)) == (2, 2, 4)
+
+
+@pytest.mark.parametrize("arguments", ["recipes", "--help"])
+def test_a_reader_that_has_gone_ends_a_command_quietly(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "cscelab", arguments]
+    with os.fdopen(writer, "wb") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (141, "")

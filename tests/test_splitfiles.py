@@ -117,6 +117,22 @@ def test_how_two_manifests_differ(tmp_path):
     ]
 
 
+def test_lists_of_other_making_are_not_written_over(tmp_path):
+    (tmp_path / "train.txt").write_text("mine.jpg 0\n")
+    with pytest.raises(ValueError, match="holds lists that were not written by cscelab data prepare; move them into"):
+        write_split(SPLIT, tmp_path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["train.txt"]
+    assert (tmp_path / "train.txt").read_text() == "mine.jpg 0\n"
+    (tmp_path / "manifest.json").write_text("{")  # they were written here, and the manifest was damaged since
+    assert write_split(SPLIT, tmp_path, tmp_path) == read_manifest(tmp_path)
+
+
+def test_a_manifest_alone_is_read_too(tmp_path):
+    manifest = write_split(SPLIT, tmp_path, tmp_path)
+    (tmp_path / "manifest.json").rename(tmp_path / "anns.json")
+    assert read_manifest(tmp_path / "anns.json") == manifest
+
+
 def test_a_manifest_that_is_none(tmp_path):
     assert read_manifest(tmp_path) is None
     (tmp_path / "manifest.json").write_text("{}")

@@ -139,6 +139,12 @@ class TestSplits:
         assert tuple(len(chosen[name]) for name in ("query", "validation", "train")) == sizes
         assert sorted(np.concatenate([*chosen.values()]).tolist()) == list(range(n))
 
+    def test_images_lie_however_deep(self, photos, tmp_path):
+        write(photos / "2024" / "05" / "italy" / "rome" / "old" / "far.png", 3)
+        splits = load_unlabelled(Unlabelled(str(photos), 16), tmp_path)
+        assert len(splits.class_names) == N + 1
+        assert "2024/05/italy/rome/old/far.png" in splits.class_names
+
     def test_a_zip_gives_what_its_folder_gives(self, photos, tmp_path):
         archive = tmp_path / "photos.zip"
         with zipfile.ZipFile(archive, "w") as file:
@@ -254,7 +260,9 @@ class TestDamagedFiles:
         sound = load_unlabelled(config, tmp_path)
         (photos / "00-empty.jpg").write_bytes(b"")
         (photos / "zz-text.png").write_bytes(b"not an image")
-        left_out = "left out are 2 of 22 images, which cannot be decoded: 00-empty.jpg is empty, zz-text.png is no"
+        left_out = (
+            r"left out are 2 images that cannot be decoded \(empty 1, no image 1\): 00-empty.jpg is empty, zz-text"
+        )
         with pytest.warns(UserWarning, match=left_out):
             splits = load_unlabelled(config, tmp_path)
         assert splits.class_names == sound.class_names
@@ -268,10 +276,36 @@ class TestDamagedFiles:
             again = load_unlabelled(config, tmp_path)
         assert (np.asarray(again.database.images) == np.asarray(splits.database.images)).all()
 
+    def test_each_file_is_decoded_once_though_one_fails(self, tmp_path, monkeypatch):
+        for number in range(24):
+            write(tmp_path / "photos" / f"{number:02}.png", number)
+        (tmp_path / "photos" / "11-cut.png").write_bytes((tmp_path / "photos" / "11.png").read_bytes()[:60])
+        calls = []
+        monkeypatch.setattr(imagecache, "decode", lambda *given: calls.append(1) or decode(*given))
+        with pytest.warns(UserWarning, match="left out are 1 images"):
+            splits = load_unlabelled(Unlabelled(str(tmp_path / "photos"), 16), tmp_path)
+        assert len(calls) == 25
+        assert len(splits.database) == 24
+        for image, path in zip(splits.database.images, splits.class_names, strict=True):
+            assert (image == decode((tmp_path / "photos" / path).read_bytes(), 16, 16)).all()
+        assert sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "images").iterdir() if path.is_dir()) == [
+            "photos-query-altered", "photos-unlabelled", "photos-validation-altered",
+        ]  # fmt: skip
+
+    def test_a_disk_with_room_for_one_array_decodes_again(self, photos, tmp_path, monkeypatch):
+        (photos / "bad.png").write_bytes(b"")
+        room = iter([10**9, 10, 10**9])
+        usage = type("Usage", (), {"free": property(lambda _: next(room))})
+        monkeypatch.setattr(imagecache.shutil, "disk_usage", lambda _: usage())
+        with pytest.warns(UserWarning, match="left out are 1 images"):
+            splits = load_unlabelled(Unlabelled(str(photos), 16), tmp_path)
+        assert next(room, None) is None
+        assert (splits.database.images[3] == decode((photos / "03.png").read_bytes(), 16, 16)).all()
+
     def test_a_folder_of_nothing_else_is_refused(self, tmp_path):
         for number in range(5):
             (tmp_path / f"{number}.jpg").write_bytes(b"x")
-        message = r"none of the 5 images in .* can be decoded: 0.jpg is no image of a .*, 1.jpg .*, \.\.\.; give others"
+        message = r"holds nothing but 5 images that cannot be decoded \(no image 5\): 0.jpg is .*, \.\.\.; give others"
         with pytest.raises(ValueError, match=message):
             load_unlabelled(Unlabelled(str(tmp_path), 16), tmp_path)
 
@@ -345,6 +379,22 @@ class TestExperiment:
         folder_fingerprint.cache_clear()
         assert there.hash != before
 
+    def test_its_hash_follows_how_deep_images_are_decoded_and_altered(self, photos, monkeypatch):
+        one = Experiment("mine", Unlabelled(str(photos), 32), METHODS["cibhash"]())
+        today = one.hash
+        assert one.fingerprint["data"] == folder_fingerprint(photos.resolve(), depth=None)
+        monkeypatch.setattr("cscelab.datasets.ALTERATION", 2)
+        altered_otherwise = one.hash
+        assert one.fingerprint["data"].endswith(", alteration 2")
+        monkeypatch.setattr("cscelab.datasets.DECODING", 4)
+        assert one.fingerprint["data"].endswith(", decoding 4, alteration 2")
+        monkeypatch.setattr("cscelab.datasets.ALTERATION", 1)
+        assert len({today, altered_otherwise, one.hash}) == 3
+        write(photos / "2024" / "05" / "italy" / "rome" / "far.png", 3)
+        folder_fingerprint.cache_clear()
+        monkeypatch.setattr("cscelab.datasets.DECODING", 3)
+        assert one.hash != today
+
     def test_other_kinds_of_data_have_other_hashes(self, photos):
         unlabelled = Experiment("mine", Unlabelled(str(photos)), METHODS["itq"]())
         assert replace(unlabelled, data=Folder(str(photos))).hash != unlabelled.hash
@@ -384,7 +434,9 @@ class TestExperiment:
         (photos / "damaged.jpg").write_bytes(b"x")
         main(["train", "cibhash", "--data", f"unlabelled:{photos}", "--profile", "smoke", "--image-size", "32"])
         out, err = capsys.readouterr()
-        assert f"note: {photos}: left out are 1 of 21 images, which cannot be decoded: damaged.jpg is no image" in err
+        assert (
+            f"note: {photos}: left out are 1 images that cannot be decoded (no image 1): damaged.jpg is no image" in err
+        )
         assert err.count("left out are") == 1
         assert "images of 32 px: 16 train, 4 validation, 2 query, 20 database\nclasses: none" in out
         assert MEASURED in out

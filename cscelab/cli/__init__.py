@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, cast
 
@@ -42,13 +43,20 @@ GOES_ON = {  # what Ctrl-C leaves of a command
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `cscelab`. Exit codes: 0 done, 1 unhealthy (doctor), 2 a user's mistake, 130 stopped by Ctrl-C."""
+    """Entry point of `cscelab`. Exit codes: 0 done, 1 unhealthy (doctor), 2 a user's mistake, 130 stopped by Ctrl-C,
+    141 where who reads the output has gone, as `head` does."""
     try:
         import tyro
 
-        tyro.extras.subcommand_cli_from_dict(
-            cast(Any, COMMANDS), prog="cscelab", description="A workbench for deep image hashing.", args=arguments
-        )
+        try:
+            tyro.extras.subcommand_cli_from_dict(
+                cast(Any, COMMANDS), prog="cscelab", description="A workbench for deep image hashing.", args=arguments
+            )
+        finally:
+            sys.stdout.flush()  # a pipe that nobody reads is told of here at the latest, not at Python's end
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
+        sys.exit(141)
     except (ValueError, OSError) as error:
         print(f"cscelab: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

@@ -93,7 +93,8 @@ def train(
             unlabelled:PATH takes any folder of images, for cibhash, cibhash/released-views (made for photographs), itq
             and lsh, and measures whether altered copies of images find their originals; lists:PATH takes a folder of
             train.txt, test.txt and database.txt.
-        image_size: side in pixels for folder and unlabelled data, 64 by default.
+        image_size: side in pixels of photographs. By default 64 for folder and unlabelled data, and for lists 224, cut
+            out of 256; where a side is given, all of the shorter side is kept.
         train_images: images to learn from, for folder data.
         database_images: images to search, for folder data.
         queries: images to search with, for folder and unlabelled data.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cscelab.cli.arguments import Positional, arg
+
+if TYPE_CHECKING:
+    from cscelab.photoindex.lookup import PhotoIndex
 
 InputArg = Annotated[tuple[str, ...], arg(metavar="IMAGE|FOLDER|FILE[:NAME] ...")]
 RunArg = Annotated[str | None, arg(metavar="NAME")]
@@ -35,7 +38,8 @@ def index(
 
     cscelab index FOLDER indexes all images below a folder, for cscelab query and duplicates; called again, it takes in
     what is new, changed or deleted. Stopped at any time, the same command goes on where it was. With build, add, remove
-    or info, the index is the file that is named; a call that fails leaves it as it was.
+    or info, the index is the file that is named; a call that fails, as at the first image that cannot be read, leaves
+    it as it was.
 
     Args:
         action: a folder of images (one with such a name as ./build); or build, a new index file; add to one; remove
@@ -115,18 +119,18 @@ def index(
 
 def _index_folder(folder: Path, run: str | None, report: Path | None) -> None:
     from cscelab.photoindex.encoder import find_encoder
-    from cscelab.photoindex.update import update
+    from cscelab.photoindex.notes import crowded
+    from cscelab.photoindex.update import check_report, update
 
-    try:
-        done = update(folder, find_encoder(run), wait=_note)
-    except KeyboardInterrupt:
-        print("cscelab: stopped; the same command goes on from the last batch", file=sys.stderr)
-        sys.exit(130)
     if report is not None:
-        done.write_report(report)
+        check_report(report)
+    done = update(folder, find_encoder(run), wait=_note)
     print(done.text())
     if run is None:
-        _note("the shipped encoder knows drawn birds; for photographs name a run trained on some, as --run csq-32")
+        _note("the shipped encoder knows drawn birds; for photographs name a run that was trained on some with --run")
+    _note(crowded(done.alike, done.images, done.encoder))
+    if report is not None:
+        done.write_report(report)
 
 
 def query(
@@ -147,13 +151,14 @@ def query(
 ) -> None:
     """The nearest images of a folder that was indexed, or of an index file: query, rank, distance and path.
 
-    cscelab query IMAGE ... searches the index of a folder. With an index file first, images or codes behind it are
-    searched in that. Distances and radius are in bits, of ordinal codes in symbols.
+    cscelab query IMAGE ... searches the index of a folder, and says of which. With an index file first, images or codes
+    behind it are searched in that. Distances and radius are in bits, of ordinal codes in symbols.
 
     Args:
         path: an image, or an index file.
         inputs: further images; to an index file: images, folders of images, one file of codes, or a run's folder.
-        index: whose index to search: a folder; by default the one that was indexed last.
+        index: whose index to search: a folder; by default the one that the images lie in, else the one that was indexed
+            last.
         k: neighbours of each query, 10 by default.
         radius: everything within that distance in place of the k nearest.
         run: to an index file: encode images by this stored run; the shipped encoder by default. Of a folder: its index
@@ -168,8 +173,9 @@ def query(
     """
     from cscelab.datasets.decoding import SUFFIXES
     from cscelab.indexes.file import is_index
+    from cscelab.photoindex.walk import UNREAD
 
-    pictures = path.suffix.lower() in SUFFIXES or not inputs
+    pictures = path.suffix.lower() in SUFFIXES | UNREAD or not inputs or path.is_dir()
     if index is not None or (pictures and not (path.is_file() and is_index(path))):
         _refuse("to the index of a folder", method=method, bits=bits, probes=probes, ef=ef)
         if radius is not None:
@@ -209,7 +215,9 @@ def _query_folder(
         from cscelab.figures import nearest
 
         nearest.check_png(gallery)
-    found = find_index(folder, run)
+        nearest.check_queries(len(images))
+    found = find_index(folder, run, images)
+    _searched(found)
     given = answers.answer(found, images, k, radius, others)
     print(answers.as_json(found, given) if json else answers.table(found, given, radius))
     if gallery is not None:
@@ -230,7 +238,8 @@ def duplicates(
 
     Args:
         folder: one that was indexed; by default the last.
-        radius: an image joins a group where its code is at most so many bits, of ordinal codes symbols, from one there.
+        radius: an image joins a group where its code is at most so many bits, of ordinal codes symbols, from the
+            group's first, which is the one with most images that close.
         run: the folder's index by this stored run.
         json: print JSON instead of text.
     """
@@ -238,8 +247,20 @@ def duplicates(
     from cscelab.photoindex.lookup import find_index
 
     found = find_index(folder, run)
+    _searched(found)
     groups = near.duplicate_groups(found, radius)
     print(near.as_json(found, groups, radius) if json else near.text(found, groups, radius))
+
+
+def _searched(index: PhotoIndex) -> None:
+    """To stderr: where is searched, and what to know of it. Raises ValueError where that is empty."""
+    from cscelab.photoindex.notes import notes
+    from cscelab.photoindex.walk import shown
+
+    said = notes(index)
+    print(f"in {shown(str(index.folder))}: {len(index.photos):,} images, by {index.encoder}", file=sys.stderr)
+    for note in said:
+        _note(note)
 
 
 def _refuse(why: str, **given: object) -> None:

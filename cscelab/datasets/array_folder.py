@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
+
+from cscelab.paths import write_text
 
 CONTENTS = "config.json"
 SMALL = 1 << 20  # bytes; larger arrays are memory-mapped
@@ -94,10 +95,8 @@ def _stat(path: Path) -> tuple[int, int]:
 
 
 def _write_contents(folder: Path, key: object, files: Mapping[str, list[object]]) -> None:
-    """files: name -> [bytes, time of change, checksum]. Whole or as it was before."""
-    aside = folder / f".{CONTENTS}-{secrets.token_hex(4)}"
-    aside.write_text(json.dumps({"key": key, "files": files}, indent=1))
-    aside.replace(folder / CONTENTS)
+    """files: name -> [bytes, time of change, checksum]."""
+    write_text(folder / CONTENTS, json.dumps({"key": key, "files": files}, indent=1))
 
 
 def _read(folder: Path, key: str) -> dict[str, np.ndarray] | None:

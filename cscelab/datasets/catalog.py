@@ -11,7 +11,7 @@ from cscelab.datasets.builders import cifar10 as cifar
 from cscelab.datasets.builders import coco, imagenet100, mirflickr, nuswide
 from cscelab.datasets.builders.finegrained import BUILDERS, DOWNLOADS, OFFICIAL
 from cscelab.datasets.imagecache import ImageStore
-from cscelab.datasets.splitfiles import FILES, SplitLists, read_manifest, write_split
+from cscelab.datasets.splitfiles import FILES, SplitLists, read_manifest, refuse_other_lists, write_split
 from cscelab.paths import data_root
 
 Prepare = Callable[[Path, int, bool], SplitLists]  # root, seed, progress
@@ -22,16 +22,17 @@ Counts = tuple[int, int, int | None]  # None where no one says how many
 class DataSet:
     """A published data set under one protocol.
 
-    images: how many it has, or the protocol uses; size: of the download, as its publisher's page or archive has it,
-    empty where that is not known; home, licence_page: addresses; protocol: in words; counts: training
-    images, queries, database; how: to get it, in one line; layout: what root must hold; prepare: writes the lists.
+    images: how many the protocol uses, at most as many where counts leave the database open; size: of the download, as
+    its publisher's page or archive has it, empty where that is not known; home: address; licence_page: address of its
+    terms, or where else they are, None where the publisher states none; protocol: in words; counts: training images,
+    queries, database; how: to get it, in one line; layout: what root must hold; prepare: writes the lists.
     """
 
     name: str
     title: str
     images: int
     size: str
-    licence_page: str
+    licence_page: str | None
     home: str
     protocol: str
     counts: Counts
@@ -44,7 +45,7 @@ def _cifar10(name: str, counts: Counts) -> DataSet:
     home = "https://www.cs.toronto.edu/~kriz/cifar.html"
     layout = "train/CLASS/*.png (or .jpg) with 5,000 images of each of the ten classes and test/CLASS/ with 1,000"
     return DataSet(
-        name, "CIFAR-10", 60_000, "163 MB", home, home, cifar.PROTOCOLS[name], counts,
+        name, "CIFAR-10", 60_000, "163 MB", None, home, cifar.PROTOCOLS[name], counts,
         "downloaded into an empty --root; a folder or zip of train/CLASS, test/CLASS does as well.", layout,
         lambda root, seed, progress: cifar.cifar10(ImageStore(root), name, seed),
     )  # fmt: skip
@@ -59,9 +60,9 @@ def _nuswide(name: str, title: str, images: int, protocol: str, counts: Counts) 
     )  # fmt: skip
 
 
-def _mirflickr(name: str, images: int, protocol: str, counts: Counts) -> DataSet:
+def _mirflickr(name: str, title: str, images: int, protocol: str, counts: Counts) -> DataSet:
     return DataSet(
-        name, "MIRFlickr-25K", images, "2.9 GB", "https://press.liacs.nl/mirflickr/",
+        name, title, images, "2.9 GB", "https://press.liacs.nl/mirflickr/",
         "https://press.liacs.nl/mirflickr/mirdownload.html", protocol, counts,
         "unpack mirflickr25k.zip and mirflickr25k_annotations_v080.zip side by side.", mirflickr.LAYOUT,
         lambda root, seed, progress: mirflickr.mirflickr(root, seed, name, progress=progress),
@@ -73,6 +74,13 @@ SIZES = {  # of the archives
     "flowers-102": "345 MB", "stanford-cars": "2.0 GB", "oxford-pets": "0.8 GB",
 }  # fmt: skip
 
+TERMS = {  # of the official sets, where they state them; the rest state none that we know of
+    "fgvc-aircraft": OFFICIAL["fgvc-aircraft"].home,
+    "nabirds": OFFICIAL["nabirds"].home,
+    "food-101": "license_agreement.txt in its archive",
+    "oxford-pets": OFFICIAL["oxford-pets"].home,
+}
+
 
 def _official(name: str) -> DataSet:
     one = OFFICIAL[name]
@@ -83,7 +91,7 @@ def _official(name: str) -> DataSet:
     elif name in DOWNLOADS:
         how = "downloaded into an empty --root by torchvision, or unpack its archive there."
     return DataSet(
-        name, one.title, train + test, SIZES.get(name, ""), one.home, one.home,
+        name, one.title, train + test, SIZES.get(name, ""), TERMS.get(name), one.home,
         f"queries are the test images, training images and database those of its {one.training}", (train, test, train),
         how, f"{one.marker} and what belongs to it, in --root or in {one.folder}/ there",
         lambda root, seed, progress: BUILDERS[name](root),
@@ -132,12 +140,12 @@ _SETS = (
         "of all but the queries, by a seed", (10_000, 5000, None),
     ),
     _mirflickr(
-        "mirflickr25k", 24_581,
+        "mirflickr25k", "MIRFlickr-25K, images with a label", 24_581,
         "the images with one of 24 concepts; 2,000 queries, 5,000 training images, database of all but the queries, by "
         "a seed", (5000, 2000, 22_581),
     ),
     _mirflickr(
-        mirflickr.TAGGED, 20_015,
+        mirflickr.TAGGED, "MIRFlickr-25K, with a label and a tag", 20_015,
         "as mirflickr25k, of the images that bear one of the 1,386 tags used 20 times or more", (5000, 2000, 18_015),
     ),
     _cifar10("cifar10", (5000, 1000, 54_000)),
@@ -198,17 +206,19 @@ def prepare(
     folder = prepared_folder(name) if out is None else out.expanduser()
     if seed < 0:
         raise ValueError(f"seed is {seed}; choose a whole number from 0")
-    if (folder / FILES["train"]).is_file() and read_manifest(folder) is None:
-        raise ValueError(
-            f"{folder} holds lists that were not written by cscelab data prepare; move them into {folder / 'lists'} "
-            "or name another folder for the new ones with --out"
-        )
+    refuse_other_lists(folder)  # before a download, which takes long
     key = "cifar10" if name in cifar.PROTOCOLS else name
     if download and key in DOWNLOADS and _to_be_filled(root):
         DOWNLOADS[key](root)
     if not root.exists():
         raise ValueError(f"{root} does not exist; expected {one.layout}: {one.how.rstrip('.')} ({one.home})")
-    return write_split(one.prepare(root, seed, progress), folder, root, pictures, progress)
+    try:
+        split = one.prepare(root, seed, progress)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; to get {one.title}: {one.how.rstrip('.')} (cscelab data list {name} tells the layout)"
+        ) from error
+    return write_split(split, folder, root, pictures, progress)
 
 
 def _to_be_filled(root: Path) -> bool:

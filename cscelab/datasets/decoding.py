@@ -18,9 +18,11 @@ import numpy as np
 from PIL import Image, ImageChops, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from cscelab.paths import why
+
 DECODING = 3  # raised whenever the same file would give other pixels, so that old caches are left alone
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # not those that run other programs, as EPS does
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 MOST_PIXELS = 50_000_000  # decoded at once: 150 MB. A larger JPEG is decoded at a half, a quarter or an eighth
 REDUCED = 2  # and any JPEG, where that is still so many times as large as what is wanted: twice as quick
 NARROWEST = 1000  # times as long as wide
@@ -88,7 +90,7 @@ def read_rgb(data: bytes, wanted: int | None = None) -> Image.Image:
     except MemoryError as error:
         raise UnreadableImageError("too large", "does not fit into memory") from error
     except Exception as error:  # a damaged file makes decoders raise all sorts
-        raise UnreadableImageError("damaged", f"is damaged and cannot be decoded ({_why(error)})") from error
+        raise UnreadableImageError("damaged", f"is damaged and cannot be decoded ({why(error)})") from error
 
 
 @contextmanager
@@ -159,7 +161,3 @@ def _eight_bits(greys: np.ndarray, sixteen: bool) -> np.ndarray:
         raise UnreadableImageError("damaged", f"has pixels below zero ({greys.min()})")
     used = 16 if sixteen else next(bits for bits in (8, 16, 32) if greys.max() < 1 << bits)
     return (greys >> (used - 8)).astype(np.uint8)
-
-
-def _why(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -5,8 +5,6 @@ Files that cannot be decoded are left out with a warning: the splits are those o
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from cscelab.datasets.base import ImageSet, Splits
-from cscelab.datasets.imagecache import NAMED, Failure, ImageStore, UnreadableImagesError, cached_images
-from cscelab.datasets.leftout import read_left_out, write_left_out
+from cscelab.datasets.imagecache import Failure, ImageStore, UnreadableImagesError, cached_images
+from cscelab.datasets.leftout import Decoded, load_readable, told
 from cscelab.paths import data_root
 
 ORDER = ("query", "validation", "train", "database")  # who chooses first: the queries stay when other sizes change
@@ -66,22 +64,20 @@ def load_folder(config: Folder, root: str | Path | None = None, progress: bool =
     if len(class_names) < 2:
         raise ValueError(f"{store.path} has only one class, {class_names[0]!r}; give it two class folders or more")
     side = (config.image_size, config.resize)
-    left_out = read_left_out(store, side, root)
-    while True:
+
+    def load(
+        left_out: list[Failure], decoded: Decoded
+    ) -> tuple[dict[str, ClassFolders], Chosen, dict[str, np.ndarray]]:
         sound = _without(parts, {name for name, _, _ in left_out})
         try:
             chosen = choose(config, sound, class_names)
         except ValueError as error:
             if not left_out:
                 raise
-            raise ValueError(f"{error}; not counted are {_told(left_out)}") from error
-        images, failures = _decoded(store, chosen, side, root, progress)
-        if not failures:
-            break
-        left_out += failures
-        write_left_out(store, side, left_out, root)
-    if left_out:
-        warnings.warn(f"{store.path}: left out are {_told(left_out)}", stacklevel=2)
+            raise ValueError(f"{error}; not counted are {told(left_out)}") from error
+        return sound, chosen, _images(store, chosen, side, root, progress, decoded)
+
+    sound, chosen, images = load_readable(store, side, root, load)
     every = sorted(name for folders in sound.values() for names in folders.values() for name in names)
     # Shuffled: galleries rank equal distances by id, and ids in the order of class names would favour the first class.
     shuffled = np.random.default_rng([config.seed, 2]).permutation(len(every))
@@ -110,27 +106,33 @@ def _without(parts: Mapping[str, ClassFolders], names: set[str]) -> dict[str, Cl
     }
 
 
-def _decoded(
-    store: ImageStore, chosen: Chosen, side: tuple[int, int | None], root: str | Path | None, progress: bool
-) -> tuple[dict[str, np.ndarray], list[Failure]]:
-    """The images of each split, and the files of any that cannot be decoded: of all splits, so that one more time of
-    choosing is enough where every image is used."""
+def _images(
+    store: ImageStore,
+    chosen: Chosen,
+    side: tuple[int, int | None],
+    root: str | Path | None,
+    progress: bool,
+    decoded: Decoded,
+) -> dict[str, np.ndarray]:
+    """The images of each split. Raises UnreadableImagesError for those of all splits, so that choosing once more is
+    enough where every image is used."""
     images: dict[str, np.ndarray] = {}
-    failures: list[Failure] = []
+    errors: list[UnreadableImagesError] = []
     for split, (names, _) in chosen.items():
         try:
-            images[split] = cached_images(store, names, *side, root, split, progress)
+            images[split] = cached_images(store, names, *side, root, split, progress, decoded)
         except UnreadableImagesError as error:
-            failures += error.failures
-    return images, failures
-
-
-def _told(failures: Sequence[Failure]) -> str:
-    left_out = sorted(failures)
-    counts = ", ".join(f"{kind} {count:,}" for kind, count in Counter(kind for _, kind, _ in left_out).most_common())
-    some = ", ".join(f"{name} {why}" for name, _, why in left_out[:NAMED])
-    more = ", ..." if len(left_out) > NAMED else ""
-    return f"{len(left_out):,} images that cannot be decoded ({counts}): {some}{more}"
+            errors.append(error)
+    if not errors:
+        return images
+    found: dict[str, np.ndarray] = {}
+    for split, stored in images.items():
+        found |= zip(chosen[split][0], stored, strict=True)
+    for one in errors:
+        found |= one.decoded
+    raise UnreadableImagesError(
+        "; ".join(map(str, errors)), [failure for one in errors for failure in one.failures], found
+    )
 
 
 def located(path: str) -> Path:

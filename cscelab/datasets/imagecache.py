@@ -11,7 +11,7 @@ import shutil
 import threading
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -20,9 +20,9 @@ from tqdm.auto import tqdm
 
 from cscelab.datasets.array_folder import cached
 from cscelab.datasets.decoding import DECODING, SUFFIXES, UnreadableImageError, decode
-from cscelab.paths import data_root
+from cscelab.paths import data_root, why, write_text
 
-DEPTH = 4  # wrapper/train/class/image.jpg is as deep as an image may lie
+DEPTH = 4  # wrapper/train/class/image.jpg is as deep as an image of a class folder may lie
 MOST_THREADS = 8
 NAMED = 3  # files an error message names
 BLOCK = 1024  # images handed to the threads at a time, after which an interrupted call goes on where it was
@@ -32,18 +32,26 @@ Failure = tuple[str, str, str]
 
 
 class UnreadableImagesError(ValueError):
-    """Some of a data set's files give no pixels. failures: (name, kind, why) of each, as `decoding` has them."""
+    """Some of a data set's files give no pixels. failures: (name, kind, why) of each, as `decoding` has them; decoded:
+    name -> pixels of the others, for a second call without those that failed."""
 
-    def __init__(self, message: str, failures: Sequence[Failure]) -> None:
+    def __init__(
+        self, message: str, failures: Sequence[Failure], decoded: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         super().__init__(message)
         self.failures = tuple(failures)
+        self.decoded = decoded or {}
 
 
 class ImageStore:
-    """A folder, or a zip file read in place, whose images are named by their relative path with forward slashes."""
+    """A folder, or a zip file read in place, whose images are named by their relative path with forward slashes.
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser()
+    depth: how many levels down an image may lie; None: any number, each folder that links lead to being looked into
+    once.
+    """
+
+    def __init__(self, path: str | Path, depth: int | None = DEPTH):
+        self.path, self.depth = Path(path).expanduser(), depth
         self.zip: zipfile.ZipFile | None = None
         self._lock = threading.Lock()
         if not self.path.exists():
@@ -64,9 +72,12 @@ class ImageStore:
         return (path.stem if self.zip else path.name) or "images"
 
     def names(self) -> list[str]:
-        """Every image at most DEPTH levels down, in alphabetical order; hidden files and others are passed over."""
-        found = self._walk() if self.zip is None else [i.filename for i in self.zip.infolist() if not i.is_dir()]
-        return sorted(name for name in found if _is_image(PurePosixPath(name)))
+        """Every image at most `depth` levels down, in alphabetical order; hidden files and others are passed over."""
+        if self.zip is not None:
+            found = [entry.filename for entry in self.zip.infolist() if not entry.is_dir()]
+        else:
+            found = self._walk_all() if self.depth is None else self._walk(self.depth)
+        return sorted(name for name in found if _is_image(PurePosixPath(name), self.depth))
 
     def stamp(self, name: str) -> tuple[int, int]:
         """(bytes, time of change or checksum): differs once the file does. Raises OSError or KeyError where absent."""
@@ -86,13 +97,32 @@ class ImageStore:
         with self._lock:  # a ZipFile counts its readers without a lock
             return self.zip.read(name)
 
-    def _walk(self) -> list[str]:
+    def _walk(self, depth: int) -> list[str]:
         found = []
         for folder, inner, files in os.walk(self.path, followlinks=True):
             below = Path(folder).relative_to(self.path)
-            if len(below.parts) >= DEPTH - 1:
+            if len(below.parts) >= depth - 1:
                 inner.clear()  # also what ends a loop of links
             found += [(below / file).as_posix() for file in files]
+        return found
+
+    def _walk_all(self) -> list[str]:
+        """Links last: a folder goes by its own name where that is below too. They may lead in circles, or up."""
+        found, links = [], [self.path]
+        seen = {str(above) for above in self.path.resolve().parents}
+        while links:
+            links.sort(reverse=True)
+            for folder, inner, files in os.walk(links.pop()):
+                real = os.path.realpath(folder)
+                if real in seen:
+                    inner.clear()
+                    continue
+                seen.add(real)
+                inner[:] = [name for name in inner if not name.startswith(".")]
+                here = Path(folder)
+                links += [here / name for name in inner if (here / name).is_symlink()]
+                below = here.relative_to(self.path)
+                found += [(below / file).as_posix() for file in files]
         return found
 
 
@@ -104,14 +134,15 @@ def cached_images(
     root: str | Path | None = None,
     label: str = "images",
     progress: bool = True,
+    decoded: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """The named images as uint8 (N, image_size, image_size, 3), in the order of the names; see `decode`.
 
     They are decoded at the first call and mapped from `root`/images/ (root: the data folder) at later ones, until the
     list of names, a file's size or time of change, or a size in pixels is another; after Ctrl-C, or when the process
-    was killed, the next call goes on where it was. Raises ValueError naming the files
-    that are absent, UnreadableImagesError for those that cannot be decoded, and OSError where the cache cannot be
-    written.
+    was killed, the next call goes on where it was. Raises ValueError naming the files that are absent,
+    UnreadableImagesError once all others are decoded, whose `decoded` may be given to a call without those that failed:
+    they are then copied; and OSError where the cache cannot be written.
     """
     resize = image_size if resize is None else resize
     if not 1 <= image_size <= resize:
@@ -120,15 +151,16 @@ def cached_images(
     key = {"decoding": DECODING, "files": files, "count": len(names), "image_size": image_size, "resize": resize}
 
     def build(folder: Path) -> None:
-        _decode_all(store, names, image_size, resize, folder / "images.npy", f"decoding {label}" if progress else None)
+        title = f"decoding {label}" if progress else None
+        _decode_all(store, names, image_size, resize, folder / "images.npy", title, decoded or {})
 
     where = Path(data_root() if root is None else root) / "images"
     return cached(where, f"{store.label}-{label}", key, build)["images"]
 
 
-def _is_image(path: PurePosixPath) -> bool:
+def _is_image(path: PurePosixPath, depth: int | None) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and len(path.parts) <= DEPTH
+    return path.suffix.lower() in SUFFIXES and not hidden and (depth is None or len(path.parts) <= depth)
 
 
 def _stamps(store: ImageStore, names: Sequence[str]) -> list[tuple[str, int, int]]:
@@ -147,18 +179,25 @@ def _stamps(store: ImageStore, names: Sequence[str]) -> list[tuple[str, int, int
 
 
 def _decode_all(
-    store: ImageStore, names: Sequence[str], image_size: int, resize: int, file: Path, title: str | None
+    store: ImageStore,
+    names: Sequence[str],
+    image_size: int,
+    resize: int,
+    file: Path,
+    title: str | None,
+    decoded: Mapping[str, np.ndarray],
 ) -> None:
     """Writes the .npy file; `title` heads the progress bar, which appears after two seconds."""
     images, done = _open_array(file, (len(names), image_size, image_size, 3))
 
     def fill(row: int) -> Failure | None:
         try:
-            images[row] = decode(store.read(names[row]), image_size, resize)
+            known = decoded.get(names[row])
+            images[row] = decode(store.read(names[row]), image_size, resize) if known is None else known
         except UnreadableImageError as error:
             return names[row], error.kind, str(error)
         except (OSError, zipfile.BadZipFile, zlib.error) as error:
-            return names[row], "not readable", f"cannot be read ({_why(error)})"
+            return names[row], "not readable", f"cannot be read ({why(error)})"
         return None
 
     failures: list[Failure] = []
@@ -182,10 +221,12 @@ def _decode_all(
     finally:
         pool.shutdown(cancel_futures=True)
     if failures:
+        failed = {name for name, _, _ in failures}
         raise UnreadableImagesError(
             f"{len(failures)} of {len(names)} images in {store.path} cannot be decoded: "
             f"{_first([f'{name} {why}' for name, _, why in failures])}; replace or remove them",
             failures,
+            {name: image for name, image in zip(names, np.asarray(images), strict=True) if name not in failed},
         )
     images.flush()
     _rows_done(file).unlink(missing_ok=True)
@@ -212,17 +253,11 @@ def _note(file: Path, done: int) -> None:
     """That so many of the array's rows are filled, once they are on the disk."""
     with file.open("r+b") as written:
         os.fsync(written.fileno())
-    aside = file.with_suffix(".tmp")
-    aside.write_text(str(done))
-    aside.replace(_rows_done(file))
+    write_text(_rows_done(file), str(done))
 
 
 def _rows_done(file: Path) -> Path:
     return file.with_suffix(".rows")
-
-
-def _why(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _first(names: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from cscelab.datasets.listrules import (
     KINDS,
     Line,
     Problem,
+    absent_classes,
     classes_of,
     label_problems,
     other_labels,
@@ -32,6 +33,7 @@ from cscelab.datasets.splitfiles import (
     Row,
     SplitLists,
     combined,
+    images_of,
     in_threads,
     read_manifest,
     write_split,
@@ -80,15 +82,6 @@ class SplitReport:
                 said.append(f"  and {count - len(shown):,} more")
         return "\n".join(said)
 
-    def require_ok(self) -> None:
-        """Raises ValueError, in one sentence, unless there is no problem."""
-        if not self.ok:
-            counts = ", ".join(f"{kind} {count:,}" for kind, count in self.counts.items())
-            raise ValueError(
-                f"{self.folder} has {len(self.problems):,} problems ({counts}); mend the lists, or write them without "
-                f"the lines at fault: cscelab data check {self.folder} --drop OUT"
-            )
-
 
 def check_split(folder: Path, images: Path | None = None, decode: bool = True, progress: bool = True) -> SplitReport:
     """Every line of train.txt, test.txt and database.txt of the folder; without the last, the training list is the
@@ -99,8 +92,13 @@ def check_split(folder: Path, images: Path | None = None, decode: bool = True, p
     Raises ValueError where there are no lists or no images at all.
     """
     folder = folder.expanduser()
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is no folder; give one with train.txt, test.txt and database.txt, as cscelab data prepare "
+            "writes them"
+        )
     manifest = read_manifest(folder)
-    store = ImageStore(images or (manifest["images"] if manifest else folder))
+    store = ImageStore(images) if images else images_of(folder, manifest)
     found: list[Problem] = []
     lines: dict[str, tuple[Line, ...]] = {}
     for split, file in FILES.items():
@@ -108,7 +106,7 @@ def check_split(folder: Path, images: Path | None = None, decode: bool = True, p
             continue
         lines[split] = _read(folder / file, split, manifest, found)
     every = [line for of_split in lines.values() for line in of_split]
-    found += label_problems(every, manifest)
+    found += [*label_problems(every, manifest), *absent_classes(every, manifest)]
     seen = _look_at_images(store, every, decode, progress)
     wrong = {path: what for path, what in seen.items() if isinstance(what, tuple)}
     found += [Problem(*line[:3], *wrong[line.path]) for line in every if line.path in wrong]
@@ -131,7 +129,8 @@ def drop_problems(report: SplitReport, out: Path) -> dict[str, Any]:
     """Writes the lists without the lines at fault, in their order, and a manifest into another folder; `listrules`
     says which lines go. Returns the manifest.
 
-    Raises ValueError where `out` is the checked folder or a list would be left empty, OSError where it cannot write.
+    Raises ValueError where `out` is the checked folder or holds lists of other making, or a list would be left empty,
+    OSError where it cannot write.
     """
     if out.expanduser().resolve() == report.folder.resolve():
         raise ValueError(f"{out} holds the lists that were checked; name another folder for those without problems")
@@ -149,9 +148,11 @@ def drop_problems(report: SplitReport, out: Path) -> dict[str, Any]:
     n_classes = max(widths) if hot else 1 + max(labels[0] for of_split in rows.values() for _, labels in of_split)
     about = report.manifest or {}
     dropped = sum(line > 0 for _, line in at_fault)
-    protocol = f"{about.get('protocol', 'as published')}, without {dropped:,} lines at fault"
-    classes = tuple(about.get("classes", ())) or tuple(f"class {i}" for i in range(n_classes))
     name = about.get("name", report.folder.resolve().name)
+    protocol = about.get("protocol", f"the lists of {name}")
+    if dropped:
+        protocol += f", without {dropped:,} lines at fault"
+    classes = tuple(about.get("classes", ())) or tuple(f"class {i}" for i in range(n_classes))
     return write_split(
         SplitLists(name, protocol, classes, rows, hot, about.get("seed")), out.expanduser(), report.images
     )

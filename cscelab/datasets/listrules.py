@@ -23,6 +23,7 @@ KINDS = (
     "no line of a list",
     "wrong width",
     "no label",
+    "class without images",
     "missing",
     "unreadable",
     "twice in a list",
@@ -63,11 +64,15 @@ def classes_of(line: Line, hot: bool) -> tuple[int, ...]:
     return tuple(i for i, digit in enumerate(line.labels[::2]) if digit == "1") if hot else (int(line.labels),)
 
 
+def _usual_width(every: Sequence[Line]) -> int:
+    widths = Counter(label_count(line.labels) for line in every)
+    return widths.most_common(1)[0][0] if widths else 1
+
+
 def label_problems(every: Sequence[Line], manifest: Mapping[str, Any] | None) -> list[Problem]:
     """Labels are to be one for each of the manifest's classes, or one number; without a manifest as many as most lines
-    of all lists have."""
-    widths = Counter(label_count(line.labels) for line in every)
-    expected = widths.most_common(1)[0][0] if widths else 1
+    of all lists have, and a number below that of all lines: a larger one is a slip of the hand."""
+    expected = _usual_width(every)
     n_classes = len(manifest.get("classes", ())) if manifest else 0
     if n_classes and expected > 1:
         expected = n_classes
@@ -82,7 +87,29 @@ def label_problems(every: Sequence[Line], manifest: Mapping[str, Any] | None) ->
         elif labels == 1 and n_classes and int(line.labels) >= n_classes:
             text = f"has class {line.labels}; the manifest names {n_classes}, from 0"
             found.append(Problem(*line[:3], "no line of a list", text))
+        elif labels == 1 and not n_classes and int(line.labels) >= len(every):
+            text = f"has class {line.labels}, and the lists have {len(every):,} lines; expected numbers from 0"
+            found.append(Problem(*line[:3], "no line of a list", text))
     return found
+
+
+def absent_classes(every: Sequence[Line], manifest: Mapping[str, Any] | None) -> list[Problem]:
+    """Numbers of classes are to run from 0 without a gap, unless a manifest names the classes. A gap is of all lists,
+    not of a line."""
+    if (manifest and manifest.get("classes")) or _usual_width(every) > 1:
+        return []
+    first = _firsts([line for line in every if label_count(line.labels) == 1], lambda line: int(line.labels))
+    numbers = sorted(number for number in first if number < len(every))
+    gaps = [(number, i) for i, number in enumerate(numbers) if number != i]
+    if not gaps:
+        return []
+    above, gap = gaps[0]
+    count = 1 + numbers[-1] - len(numbers)
+    text = (
+        f"no list has an image of {count:,} of the classes 0 to {numbers[-1]}, {gap} for one, and "
+        f"{_place(first[above])} is of class {above}; expected numbers from 0 without a gap"
+    )
+    return [Problem("train", 0, "", "class without images", text)]
 
 
 def _firsts(lines: Sequence[Line], key: Callable[[Line], Any]) -> dict[Any, Line]:

@@ -13,8 +13,9 @@ from typing import Any, cast
 import numpy as np
 
 from cscelab.datasets.base import ImageSet, Splits
-from cscelab.datasets.imagecache import ImageStore, UnreadableImagesError, cached_images
-from cscelab.datasets.splitfiles import FILES, read_manifest
+from cscelab.datasets.imagecache import UnreadableImagesError, cached_images
+from cscelab.datasets.splitfiles import FILES, images_of, read_manifest
+from cscelab.paths import data_root
 
 LISTS = ("train", "query", "database")
 LINE = re.compile(r"(?P<path>.+?)(?P<labels>(?:\s+[+-]?\d{1,9})+)")  # a path may hold spaces
@@ -100,8 +101,10 @@ def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool
     if names and len(names) != n_classes:
         raise ValueError(f"{len(names)} names came for {n_classes} classes; give one for each class, or none")
     with _pointing_to_the_check(config):
+        if not names:
+            _refuse_slips(lists)
         ids = _common_ids(lists, labels, config.seed)
-    store = ImageStore(manifest.get("images", config.root))
+    store = images_of(Path(config.root), manifest)
     kept, held_out = _hold_out(len(lists["train"].paths), config)
     everything = {split: np.arange(len(lists[split].paths)) for split in ("query", "database")}
 
@@ -129,8 +132,9 @@ def load_lists(config: ListFiles, root: str | Path | None = None, progress: bool
 
 @contextmanager
 def _pointing_to_the_check(config: ListFiles) -> Iterator[None]:
-    """Errors name the command that finds every fault, where the lists are a folder that it can check."""
-    train, query = Path(config.train).expanduser(), Path(config.query).expanduser()
+    """Errors name the command that finds every fault, where the lists are a folder that it can check; the one that
+    writes the lists, where they are not there."""
+    train, query, database = (Path(getattr(config, split)).expanduser() for split in LISTS)
     checkable = (train.name, query.name) == (FILES["train"], FILES["query"]) and train.parent == query.parent
     try:
         yield
@@ -138,6 +142,12 @@ def _pointing_to_the_check(config: ListFiles) -> Iterator[None]:
         right_size = config.image_size <= (config.resize or config.image_size)  # else the lists are not at fault
         if not (checkable and right_size):
             raise
+        if absent := next((file for file in (train, query, database) if not file.exists()), None):
+            known = train.parent.resolve().parent == data_root().resolve()  # where `prepare` writes, by name
+            raise ValueError(
+                f"there is no list {absent}; write it from what the publisher gives with cscelab data prepare "
+                f"{train.parent.name if known else 'NAME'} --root PATH"
+            ) from error
         message = f"{error}; cscelab data check {train.parent} finds every such line"
         if isinstance(error, UnreadableImagesError):
             raise UnreadableImagesError(message, error.failures) from error
@@ -197,6 +207,16 @@ def common_labels(lists: Mapping[str, ImageList]) -> tuple[dict[str, np.ndarray]
     if all((one.values.sum(1) == 1).all() for one in lists.values()):
         return {split: one.values.argmax(1) for split, one in lists.items()}, first.width
     return {split: one.values.astype(np.uint8) for split, one in lists.items()}, first.width
+
+
+def _refuse_slips(lists: Mapping[str, ImageList]) -> None:
+    """Raises ValueError for a class number no list of this length reaches: a slip would make millions of classes."""
+    n_lines = sum(len(one.paths) for one in lists.values())
+    for one in lists.values():
+        if one.width == 1 and (largest := int(one.values.max())) >= n_lines:
+            raise ValueError(
+                f"{one.file} has class {largest}, and the lists have {n_lines:,} lines; number the classes from 0"
+            )
 
 
 def parse_line(line: str) -> tuple[str, str]:

@@ -67,8 +67,10 @@ def write_split(
     """Writes the lists, then the manifest, into the folder; images: the folder or zip that their paths are relative to.
 
     pictures: read every image too, for one checksum of them all (`combined`). Returns the manifest. Raises ValueError
-    where an image cannot be read, before anything is written, and OSError where the folder cannot be written.
+    where an image cannot be read or the folder holds lists of other making (`refuse_other_lists`), before anything is
+    written, and OSError where the folder cannot be written.
     """
+    refuse_other_lists(folder)
     paths = [path for rows in split.lists.values() for path, _ in rows]
     checksum = combined(picture_checksums(ImageStore(images), paths, progress)) if pictures else None
     make_folder(folder)
@@ -93,6 +95,15 @@ def write_split(
         manifest["pictures"] = checksum
     _write(folder / MANIFEST, json.dumps(manifest, indent=1))
     return manifest
+
+
+def refuse_other_lists(folder: Path) -> None:
+    """Raises ValueError where the folder has lists and no manifest, readable or not: they were not written here."""
+    if not (folder / MANIFEST).exists() and any((folder / file).exists() for file in FILES.values()):
+        raise ValueError(
+            f"{folder} holds lists that were not written by cscelab data prepare; move them into {folder / 'lists'} or "
+            "name another folder for the new ones"
+        )
 
 
 def picture_checksums(store: ImageStore, paths: Iterable[str], progress: bool = True) -> dict[str, str]:
@@ -169,9 +180,24 @@ def compare_manifests(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def images_of(folder: Path, manifest: Mapping[str, Any] | None) -> ImageStore:
+    """The images of a folder of lists: where its manifest says, in the folder itself without one. Raises ValueError
+    where they are not there."""
+    if not manifest:
+        return ImageStore(folder)
+    place = Path(manifest["images"])
+    if not place.exists():
+        raise ValueError(
+            f"{place} does not exist, where {folder / MANIFEST} says that the images are; name their place with "
+            f"cscelab data check {folder} --root PATH --drop OUT, which writes the lists for it into the folder OUT"
+        )
+    return ImageStore(place)
+
+
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a prepared split, None where there is none. Raises ValueError where it cannot be read."""
-    path = folder / MANIFEST
+    """The manifest of a prepared split, or the one file itself; None where there is none. Raises ValueError where it
+    cannot be read."""
+    path = folder if folder.is_file() else folder / MANIFEST
     if not path.is_file():
         return None
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,8 +15,8 @@ from cscelab.datasets.array_folder import cached
 from cscelab.datasets.base import ImageSet, Splits
 from cscelab.datasets.decoding import DECODING
 from cscelab.datasets.folder import located
-from cscelab.datasets.imagecache import NAMED, ImageStore, UnreadableImagesError, cached_images
-from cscelab.datasets.leftout import read_left_out, write_left_out
+from cscelab.datasets.imagecache import Failure, ImageStore, cached_images
+from cscelab.datasets.leftout import Decoded, load_readable, told
 from cscelab.datasets.lists import RowsOf
 from cscelab.paths import data_root
 
@@ -37,7 +36,7 @@ JPEG_QUALITY = 60
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Every image below PATH, a folder or a zip, whatever its subfolders; for methods that read no labels.
+    """Every image below PATH, a folder or a zip, however deep; for methods that read no labels.
 
     Without labels there are no classes to average over. Each image is a class of its own, and a copy of it (`altered`)
     is the only other member: queries are altered copies, and the database is all images, so that the one relevant item
@@ -70,8 +69,20 @@ def load_unlabelled(config: Unlabelled, root: str | Path | None = None, progress
     relative to the folder, and altered (bool). Copies have ids of their own. Raises ValueError in one sentence where
     the folder is absent or has too few images for the sizes.
     """
-    store = ImageStore(located(config.path))
-    names, every = readable_images(store, config, root, progress)
+    store = ImageStore(located(config.path), depth=None)
+    side = (config.image_size, config.resize)
+    found = store.names()
+    if not found:
+        raise ValueError(f"{store.path} holds no images; give a folder or zip of image files")
+
+    def load(left_out: list[Failure], decoded: Decoded) -> tuple[list[str], np.ndarray]:
+        bad = {name for name, _, _ in left_out}
+        good = [name for name in found if name not in bad]
+        if not good:
+            raise ValueError(f"{store.path} holds nothing but {told(left_out)}; give others")
+        return good, cached_images(store, good, *side, root, "unlabelled", progress, decoded)
+
+    names, every = load_readable(store, side, root, load)
     chosen = choose(config, len(names), store.path)
     # Shuffled: galleries rank equal distances by id, and paths in order would favour the first folder.
     ids = np.random.default_rng([config.seed, 2]).permutation(len(names))
@@ -140,37 +151,6 @@ def altered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     file = io.BytesIO()
     copy.save(file, "JPEG", quality=JPEG_QUALITY)
     return np.asarray(Image.open(file).convert("RGB"))
-
-
-def readable_images(
-    store: ImageStore, config: Unlabelled, root: str | Path | None, progress: bool
-) -> tuple[list[str], np.ndarray]:
-    """Names of the images that can be decoded, and their pixels; a warning counts the others and names the first.
-
-    Raises ValueError where there is no image, or none that can be decoded.
-    """
-    names, side = store.names(), (config.image_size, config.resize)
-    if not names:
-        raise ValueError(f"{store.path} holds no images; give a folder or zip of image files")
-    left_out = read_left_out(store, side, root)
-    while True:
-        bad = {name for name, _, _ in left_out}
-        good = [name for name in names if name not in bad]
-        told = ", ".join(f"{name} {why}" for name, _, why in left_out[:NAMED]) + ", ..." * (len(bad) > NAMED)
-        if not good:
-            raise ValueError(f"none of the {len(names):,} images in {store.path} can be decoded: {told}; give others")
-        try:
-            images = cached_images(store, good, *side, root, "unlabelled", progress)
-            break
-        except UnreadableImagesError as error:
-            left_out += error.failures
-            write_left_out(store, side, left_out, root)
-    if left_out:
-        warnings.warn(
-            f"{store.path}: left out are {len(bad):,} of {len(names):,} images, which cannot be decoded: {told}",
-            stacklevel=3,
-        )
-    return good, images
 
 
 def _joined(first: ImageSet, second: ImageSet) -> ImageSet:

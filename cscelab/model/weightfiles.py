@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cscelab.paths import why
+
 PATIENCE = 20.0  # seconds to wait for a server that sends nothing
 # Names of the weights file in a repository of the Hugging Face hub, the one to fetch first.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -70,7 +72,7 @@ def fetch(published: Published, name: str) -> Path:
         torch.hub.download_url_to_file(published.url, str(path), published.sha256)
     except Exception as error:  # of urllib, http, ssl, socket, and torch's RuntimeError for another checksum
         raise OSError(
-            f"pretrained weights of {name} could not be downloaded from {published.url} ({_why(error)}); fetch that "
+            f"pretrained weights of {name} could not be downloaded from {published.url} ({why(error)}); fetch that "
             f"file by hand and save it as {path}, or give its path as weights, or train from scratch with weights "
             "'none'"
         ) from error
@@ -112,12 +114,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
                 state = state.get(key, state) if isinstance(state, dict) else state
     except Exception as error:  # of bytes that are no such file the readers raise anything, KeyError too
         raise ValueError(
-            f"{path} cannot be read as weights ({_why(error)}); it is corrupt or of another format: get it again"
+            f"{path} cannot be read as weights ({why(error)}); it is corrupt or of another format: get it again"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no state dict of tensors; save one with safetensors or torch.save")
     return state
-
-
-def _why(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

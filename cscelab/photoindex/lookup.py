@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cscelab.paths import data_root
-from cscelab.photoindex.encoder import Encoder, Model, find_encoder
+from cscelab.photoindex.encoder import Encoder, Model, find_encoder, matching
 from cscelab.photoindex.store import PhotoStore, Stored
 from cscelab.photoindex.walk import shown
 
 if TYPE_CHECKING:
     from cscelab.layout import CodeLayout
-    from cscelab.search import CodeIndex
 
 FILE = "index.sqlite"
 LABEL = 40  # characters of a folder's name in that of its index
@@ -49,7 +48,11 @@ def require_folder(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class PhotoIndex:
-    """The index of a folder, to search it. width: bits of a stored code, None where no image has one."""
+    """The index of a folder, to search it.
+
+    width: bits of a stored code, None where no image has one. unread: how many images the last call has not come to, 0
+    of one that ended, None of one that was stopped before it knew.
+    """
 
     file: Path
     folder: Path
@@ -59,12 +62,13 @@ class PhotoIndex:
     width: int | None
     arity: int | None
     called: float
+    unread: int | None
 
     @cached_property
     def layout(self) -> CodeLayout:
         from cscelab.layout import CodeLayout, bits_of_symbol
 
-        assert self.width is not None
+        assert self.width is not None, "of an index without codes: ask for photos first, which says so"
         bits = self.width if self.arity is None else self.width // self.arity * bits_of_symbol(self.arity)
         return CodeLayout(bits, self.arity)
 
@@ -74,26 +78,31 @@ class PhotoIndex:
         with PhotoStore(self.file) as store:
             photos = {photo.id: photo for photo in store.stored()}
         if not photos:
+            if self.unread != 0:
+                raise ValueError(
+                    f"the index of {shown(str(self.folder))} was not finished and holds no image yet; "
+                    f"go on with {self.command}"
+                )
             raise ValueError(
-                f"the index of {shown(str(self.folder))} holds no image that can be used; "
-                f"cscelab index {shown(str(self.folder))} says why"
+                f"the index of {shown(str(self.folder))} holds no image that can be used; {self.command} says why"
             )
         return photos
+
+    @cached_property
+    def by_path(self) -> dict[bytes, Stored]:
+        """The same images by their paths below the folder."""
+        return {photo.path: photo for photo in self.photos.values()}
+
+    @property
+    def command(self) -> str:
+        """What brings it up to date."""
+        return f"cscelab index {shown(str(self.folder))}" + (f" --run {self.encoder}" if self.of_run else "")
 
     @cached_property
     def packed(self) -> np.ndarray:
         """uint8 (N, ceil(width / 8)), in the order of `photos`."""
         joined = b"".join(photo.code for photo in self.photos.values())
         return np.frombuffer(joined, np.uint8).reshape(len(self.photos), -1)
-
-    @cached_property
-    def codes(self) -> CodeIndex:
-        """The same codes, to search in."""
-        from cscelab.search import CodeIndex
-
-        index = CodeIndex(self.layout.width, method=self.encoder)
-        index.add(self.packed, np.array(list(self.photos)))
-        return index
 
     def path(self, item: int) -> Path:
         """Where the file of an image is."""
@@ -110,14 +119,14 @@ class PhotoIndex:
                 f"train it again, or index by another with {again} --run NAME"
             ) from error
         if encoder.digest != self.digest:
-            run = f" --run {self.encoder}" if self.of_run else ""
-            raise ValueError(f"the encoder {self.encoder} has changed since it made the index; call {again}{run}")
+            raise ValueError(f"the encoder {self.encoder} has changed since it made the index; call {self.command}")
         return encoder.load()
 
 
-def find_index(folder: Path | None = None, run: str | None = None) -> PhotoIndex:
-    """The index of a folder, by default of the one indexed last; where several encoders made one, by the run that is
-    named, or the last. Raises ValueError where there is none."""
+def find_index(folder: Path | None = None, run: str | None = None, images: Sequence[Path] = ()) -> PhotoIndex:
+    """The index of a folder, by default of one that all `images` lie in, else of the one indexed last; where several
+    encoders made one, by the run that is named, or the last. Raises ValueError where there is none, or several runs are
+    meant."""
     every = list(_indexes())
     if not every:
         raise ValueError("no folder has been indexed yet; call cscelab index FOLDER first")
@@ -127,19 +136,34 @@ def find_index(folder: Path | None = None, run: str | None = None) -> PhotoIndex
         found = [index for index in found if index.folder == real]
         wanted = f" of {shown(str(folder))}"
     if run is not None:
-        slug = run.replace("/", "-")
-        named = [index for index in found if index.of_run and index.encoder == slug] or [
-            index
-            for index in found
-            if index.of_run and (index.encoder.startswith(slug) or index.encoder.endswith(slug))
-        ]
-        found, wanted = named, f"{wanted} by a run called {run}"
+        names = matching((index.encoder for index in found if index.of_run), run)
+        if len(names) > 1:
+            raise ValueError(f"{run!r} fits the indexes{wanted} by {', '.join(names)}; name one of these runs")
+        found = [index for index in found if index.of_run and index.encoder in names]
+        wanted = f"{wanted} by a run called {run}"
     if not found:
         there = ", ".join(sorted({shown(str(index.folder)) for index in every})[:3])
         raise ValueError(
             f"there is no index{wanted}; make it with cscelab index, or use one of those there are: {there}"
         )
+    if folder is None and images:
+        around = [index for index in found if all(below(index.folder, image) for image in images)]
+        found = around or found
     return max(found, key=lambda index: index.called)
+
+
+def below(folder: Path, image: Path) -> list[str]:
+    """Absolute paths below the folder that an image goes by: as it was given, which may lead through links, and
+    without them."""
+    parent = os.path.realpath(image.parent)
+    paths = [os.path.abspath(image), os.path.join(parent, image.name), os.path.realpath(image)]
+    return [path for path in paths if Path(path).is_relative_to(folder)]
+
+
+def from_here(path: Path) -> str:
+    """A file's name that opens where one is: from the working directory where it lies below that, else absolute."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _indexes() -> Iterator[PhotoIndex]:
@@ -154,4 +178,5 @@ def _indexes() -> Iterator[PhotoIndex]:
             yield PhotoIndex(
                 file, Path(os.fsdecode(about["folder"])), about["encoder"], about["digest"], bool(about["run"]),
                 about.get("width"), about.get("arity"), about.get("called", 0.0),
+                about.get("unread", 0 if "called" in about else None),
             )  # fmt: skip

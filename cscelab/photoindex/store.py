@@ -181,13 +181,11 @@ class PhotoStore:
             for row in self._database.execute(select):
                 yield Stored(*row)
 
-    def find(self, path: bytes) -> Stored | None:
-        """The image of this path, where it has a code."""
+    def alike(self) -> int:
+        """How many images have the commonest code."""
+        groups = "SELECT count(*) AS n FROM photos WHERE code IS NOT NULL GROUP BY code"
         with self._told():
-            row = self._database.execute(
-                "SELECT id, path, size, changed, code FROM photos WHERE path = ? AND code IS NOT NULL", (path,)
-            ).fetchone()
-        return row and Stored(*row)
+            return self._value(f"SELECT coalesce(max(n), 0) FROM ({groups})")
 
     def _create(self) -> None:
         with self._transaction():
@@ -218,6 +216,8 @@ class PhotoStore:
         try:
             yield
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise OSError(f"another process is writing to the index {self.file}; try again later") from error
             raise OSError(
                 f"the index {self.file} cannot be used ({error}); make room, or delete that file and index again"
             ) from error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -28,14 +29,18 @@ LOCK = ".lock"
 AHEAD = 2 * BATCH  # images that are decoded before they are needed
 MOST_THREADS = 8
 MOST_BYTES = 1 << 29  # of a file: a larger one is read by nobody as a photograph, and would fill the memory
+LARGE = 1 << 25  # bytes; files above that are read one at a time, so that their sum does not fill it either
 EXAMPLES = 3
 TOO_LARGE = "too large"
+
+_one_large = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Update:
     """What a call did. work: how many images were new, changed, deleted; images: in the index; read: in this call, in
-    so many seconds after the encoder was loaded; problems: everything that cannot be used, of earlier calls too."""
+    so many seconds after the encoder was loaded; problems: everything that cannot be used, of earlier calls too;
+    alike: how many images have the commonest code."""
 
     folder: Path
     file: Path
@@ -45,12 +50,14 @@ class Update:
     read: int
     seconds: float
     problems: tuple[Problem, ...]
+    alike: int = 0
 
     def text(self) -> str:
         """A few lines: what the index holds, what changed, what is wrong with three examples, where it is."""
+        one = "" if self.images == 1 else "s"
         pace = f" in {self.seconds:,.1f} s: {self.read / self.seconds:,.0f} images/s" if self.seconds else ""
         lines = [
-            f"{self.images:,} images of {shown(str(self.folder))}, by {self.encoder}",
+            f"{self.images:,} image{one} of {shown(str(self.folder))}, by {self.encoder}",
             f"{self.work.new:,} new, {self.work.changed:,} changed, {self.work.deleted:,} deleted{pace}",
         ]
         if self.problems:
@@ -64,13 +71,23 @@ class Update:
 
     def write_report(self, path: Path) -> None:
         """Every problem as path, kind, why in a CSV file; names keep the disk's bytes."""
-        make_folder(path.parent, "name another file with --report")
+        check_report(path)
         temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.writer(file)
-            rows.writerow(("path", "kind", "why"))
-            rows.writerows((os.fsdecode(problem.path), problem.kind, problem.why) for problem in self.problems)
-        temporary.replace(path)
+        try:
+            with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+                rows = csv.writer(file)
+                rows.writerow(("path", "kind", "why"))
+                rows.writerows((os.fsdecode(problem.path), problem.kind, problem.why) for problem in self.problems)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def check_report(path: Path) -> None:
+    """Makes the folder of a report. Raises OSError where nothing can be written there, ValueError for a folder."""
+    if path.is_dir():
+        raise ValueError(f"the report was to be written to the folder {path}; name a file with --report")
+    make_folder(path.parent, "name another file with --report")
 
 
 def update(
@@ -98,22 +115,36 @@ def update(
     first = list(islice(found, 1))
     index = folder_of_index(folder, encoder)
     if not first:
-        expected = ", ".join(sorted(SUFFIXES))
         kept = f"; its index stays as it is, delete {index} if it is no longer wanted" if index.is_dir() else ""
-        raise ValueError(f"the folder {shown(str(folder))} holds no images, as {expected} files{kept}")
+        raise ValueError(_none(walk) + kept)
     with _alone(make_folder(index) / LOCK, wait), PhotoStore(index / FILE, create=True) as store:
-        store.note(folder=os.fsencode(folder), encoder=encoder.name, digest=encoder.digest, run=encoder.run)
+        about = {"folder": os.fsencode(folder), "encoder": encoder.name, "digest": encoder.digest, "run": encoder.run}
+        store.note(**about, unread=None)  # how many is known once the folder is compared, and then counted down
         work = store.compare(chain(first, found), walk.unseen, lambda path: _opens(folder, path))
         n_read = work.new + work.changed
         seconds = _take_in(store, folder, encoder, n_read, progress) if n_read else 0.0
-        store.note(called=time.time())  # last: `cscelab query` looks into the folder that was indexed last
+        # `called` last: `cscelab query` looks into the folder that was indexed last.
+        store.note(unread=0, called=time.time())
         images, _ = store.counts()
-        problems = sorted([*store.problems(), *walk.unseen])
-    return Update(folder, index / FILE, encoder.name, work, images, n_read, seconds, tuple(problems))
+        problems = sorted([*store.problems(), *walk.unseen, *walk.unread])
+        alike = store.alike()
+    return Update(folder, index / FILE, encoder.name, work, images, n_read, seconds, tuple(problems), alike)
+
+
+def _none(walk: Walk) -> str:
+    """Why no image was found, the likeliest reason first."""
+    what = f"the folder {shown(walk.root)} holds no images"
+    for problems, remedy in ((walk.unseen, "; give yourself the right to read it"), (walk.unread, "")):
+        if problems:
+            first, n = min(problems), len(problems)
+            more = f" (and {n - 1:,} more like it)" if n > 1 else ""
+            return f"{what} that can be read: {shown(first.path)}{more} {first.why}{remedy}"
+    return f"{what}, as {', '.join(sorted(SUFFIXES))} files"
 
 
 def _take_in(store: PhotoStore, folder: Path, encoder: Encoder, n: int, progress: bool) -> float:
     """Reads and decodes in threads, ahead of encoding a batch at a time, in the order of the paths; returns seconds."""
+    store.note(unread=n)
     model = encoder.load()
     started = time.perf_counter()
 
@@ -128,7 +159,8 @@ def _take_in(store: PhotoStore, folder: Path, encoder: Encoder, n: int, progress
                 pixels = [image for _, image in batch if image is not None]
                 codes = iter(model.codes(pixels) if pixels else ())
                 photos = [photo if image is None else photo._replace(code=next(codes)) for photo, image in batch]
-                store.write(photos, width=model.width, arity=model.arity)
+                n -= len(batch)
+                store.write(photos, width=model.width, arity=model.arity, unread=n)
                 bar.update(len(batch))
     finally:
         pool.shutdown(cancel_futures=True)
@@ -160,8 +192,8 @@ def _read(folder: Path, path: bytes, size: int, resize: int) -> tuple[Photo, np.
             if status.st_size > MOST_BYTES:
                 why = f"has {status.st_size >> 20:,} MB, more than {MOST_BYTES >> 20:,}"
                 return photo._replace(kind=TOO_LARGE, why=why), None
-            data = file.read()
-        return photo, decode(data, size, resize)
+            with _one_large if status.st_size > LARGE else nullcontext():
+                return photo, decode(file.read(), size, resize)
     except FileNotFoundError:
         return Photo(path, None), None
     except OSError as error:

@@ -14,7 +14,10 @@ from typing import NamedTuple
 from cscelab.datasets.decoding import SUFFIXES
 
 NOT_READABLE = "not readable"  # beside the kinds of `decoding`: no permission, a failing disk
+UNREAD_KIND = "of a kind that is not read"
+UNREAD = frozenset({".heic", ".heif", ".avif"})  # photographs all the same: said, not passed over
 _SUFFIXES = frozenset(os.fsencode(suffix) for suffix in SUFFIXES)
+_UNREAD = frozenset(os.fsencode(suffix) for suffix in UNREAD)
 
 
 class Found(NamedTuple):
@@ -35,11 +38,13 @@ class Problem(NamedTuple):
 
 class Walk:
     """Iterate over it for `Found` images, in no order; `unseen` then holds folders and links that could not be looked
-    into, of whose images nothing is known. Raises OSError where the folder itself cannot be."""
+    into, of whose images nothing is known, and `unread` photographs of kinds that `decode` does not read. Raises
+    OSError where the folder itself cannot be looked into."""
 
     def __init__(self, folder: Path):
         self.root = os.fsencode(os.path.realpath(folder))
         self.unseen: list[Problem] = []
+        self.unread: list[Problem] = []
 
     def __iter__(self) -> Iterator[Found]:
         # A link to a folder around this one would lead through everything beside it.
@@ -69,9 +74,13 @@ class Walk:
                         heappush(links, path)
                     elif entry.is_dir():
                         folders.append(path)
-                    elif os.path.splitext(entry.name)[1].lower() in _SUFFIXES and (entry.is_file() or _dangles(entry)):
-                        status = entry.stat()
-                        yield Found(path, status.st_size, status.st_mtime_ns)
+                    elif (suffix := os.path.splitext(entry.name)[1].lower()) in _SUFFIXES:
+                        if entry.is_file() or _dangles(entry):
+                            status = entry.stat()
+                            yield Found(path, status.st_size, status.st_mtime_ns)
+                    elif suffix in _UNREAD and entry.is_file():
+                        why = f"is of a kind that is not read ({suffix.decode()}); convert it to JPEG"
+                        self.unread.append(Problem(path, UNREAD_KIND, why))
                 except OSError as error:
                     if entry.is_symlink() or not isinstance(error, FileNotFoundError):
                         self.unseen.append(unreadable(path, error))

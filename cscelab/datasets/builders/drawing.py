@@ -74,6 +74,11 @@ def draw_any(rows: Sequence[Row], queries: int, train: int, rng: np.random.Gener
     return take(rows, order[:queries], order[queries : queries + train], rng)
 
 
+def shuffled(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
+    """In another order. Of a database: ties rank by its order, and class by class would favour the first."""
+    return [rows[i] for i in rng.permutation(len(rows))]
+
+
 def take(rows: Sequence[Row], queries: np.ndarray, train: np.ndarray, rng: np.random.Generator) -> Lists:
     """The lists of these row numbers; the database is all rows but the queries, shuffled: ties rank by its order."""
     database = rng.permutation(np.setdiff1d(np.arange(len(rows)), queries))

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cscelab.datasets.splitfiles import Lists, SplitLists
+import numpy as np
+
+from cscelab.datasets.builders.drawing import Listing, refuse_absent, shuffled
+from cscelab.datasets.splitfiles import Lists, Row, SplitLists
 
 Counts = tuple[int, int, int]  # classes, training images, test images
 Images = list[tuple[str, int]]  # path below the data set's folder, the publisher's number of its class
@@ -52,8 +55,9 @@ def official_split(
 ) -> SplitLists:
     """The lists, their paths relative to root, and their classes numbered from 0 in the publisher's order.
 
-    names: class -> name, also of classes without images, which get no number; counts: what must be found, None for
-    anything. Raises ValueError where counts differ, a class has no name, or the first image of a list is absent.
+    The training list is the database, so that both are in one order, shuffled (always alike: nothing is drawn); queries
+    are in the publisher's. names: class -> name, also of classes without images, which get no number; counts: what must
+    be found, None for anything. Raises ValueError where counts differ, a class has no name, or an image is absent.
     """
     folder = located(official, root)
     numbers = {label: number for number, label in enumerate(sorted({label for _, label in train + test}))}
@@ -66,15 +70,14 @@ def official_split(
             f"{folder} lists {_words(found)}; expected {official.title}'s {_words(counts)}: unpack it again, from "
             f"{official.home}"
         )
-    for images in (train, test):
-        if images and not (folder / images[0][0]).is_file():
-            raise ValueError(f"the image {folder / images[0][0]} is listed and absent; unpack the images there too")
     below = folder.relative_to(root).as_posix()
     prefix = "" if below == "." else f"{below}/"
-    lists: Lists = {
-        split: [(prefix + path, (numbers[label],)) for path, label in images]
-        for split, images in (("train", train), ("query", test), ("database", train))
-    }
+    rows: list[list[Row]] = [[(prefix + path, (numbers[label],)) for path, label in part] for part in (train, test)]
+    learned, queries = rows
+    everything = [path for path, _ in learned + queries]
+    refuse_absent(Listing(root), everything, f"all that {official.title} lists: unpack its images there too")
+    database = shuffled(learned, np.random.default_rng(0))
+    lists: Lists = {"train": database, "query": queries, "database": database}
     protocol = (
         f"{official.title}'s {len(test):,} test images as queries, the {len(train):,} of its {official.training} to "
         "learn from and as database"
