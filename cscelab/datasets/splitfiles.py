@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import posixpath
-import secrets
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import Any, TypeVar
 from tqdm.auto import tqdm
 
 from cscelab.datasets.imagecache import BLOCK, MOST_THREADS, ImageStore
-from cscelab.paths import make_folder
+from cscelab.paths import make_folder, write_text
 
 MANIFEST = "manifest.json"
 FILES = {"train": "train.txt", "query": "test.txt", "database": "database.txt"}  # as HashNet and CSQ call them
@@ -77,7 +76,7 @@ def write_split(
     lists = {}
     for name, file in FILES.items():
         text = split.text(name)
-        _write(folder / file, text)
+        write_text(folder / file, text)
         lists[name] = {
             "file": file,
             "images": len(split.lists[name]),
@@ -93,7 +92,7 @@ def write_split(
     }
     if checksum is not None:
         manifest["pictures"] = checksum
-    _write(folder / MANIFEST, json.dumps(manifest, indent=1))
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
     return manifest
 
 
@@ -209,13 +208,3 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
             f"{path} cannot be read ({error}); prepare the data set again with cscelab data prepare"
         ) from error
     return dict(manifest)
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or as it was before, with the same bytes on every system."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
