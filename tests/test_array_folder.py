@@ -201,3 +201,14 @@ def test_an_error_in_one_line():
     assert why(ValueError("first  line\nsecond")) == "first line"
     assert why(ValueError("\n only\tthis\n")) == "only this"
     assert why(MemoryError()) == why(MemoryError(" \n")) == "MemoryError"
+
+
+def test_a_link_to_a_folder_of_before_gives_way_and_that_folder_stays(tmp_path):
+    cached(tmp_path / "old", "x", KEY, numbers([], 5))
+    old = only_folder(tmp_path / "old")
+    (old / CONTENTS).write_text("{}")  # as another version wrote it
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / old.name).symlink_to(old)
+    assert cached(tmp_path / "new", "x", KEY, numbers([]))["a"].tolist() == [7] * 9
+    assert not (tmp_path / "new" / old.name).is_symlink()
+    assert np.load(old / "a.npy").tolist() == [5] * 9

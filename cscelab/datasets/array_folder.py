@@ -77,6 +77,8 @@ def _build(aside: Path, folder: Path, key: str, build: Callable[[Path], None]) -
         build(aside)
         files = {path.name: [*_stat(path), checksum(path)] for path in sorted(aside.glob("*.npy"))}
         _write_contents(aside, json.loads(key), files)
+        if folder.is_symlink():  # to a folder elsewhere, which is left alone
+            folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)  # what is there is not whole
         aside.rename(folder)
     except Exception:  # which an interruption is not

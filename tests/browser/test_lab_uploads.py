@@ -4,7 +4,7 @@ from PIL import Image
 
 from browser.controls import click, upload
 from cscelab.collection import Query
-from cscelab.uploads import MOST_PIXELS
+from cscelab.datasets.decoding import MOST_PIXELS
 
 CELL = "from cscelab.widgets import QueryBrowser, checked; checked(QueryBrowser())"
 
