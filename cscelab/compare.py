@@ -15,21 +15,19 @@ from filelock import FileLock, Timeout
 from cscelab.experiment import LOCK, PARTIAL, Run, runs_folder, stored_runs
 from cscelab.methods.base import MethodConfig
 from cscelab.methods.csce import CSCEConfig
+from cscelab.records import runs_called
 from cscelab.retrieval.bootstrap import Interval, difference, interval, require_same_queries
 
 
 def find_stored(text: str, root: Path | None = None) -> Run:
     """The stored run whose folder name is, begins or ends with text. Raises ValueError where none or several do."""
-    slug = text.replace("/", "-")
-    runs = list(stored_runs(root))
-    found = [run for run in runs if run.folder.name == slug] or [
-        run for run in runs if run.folder.name.startswith(slug) or run.folder.name.endswith(slug)
-    ]
+    runs = {run.folder.name: run for run in stored_runs(root)}
+    found = runs_called(runs, text)
     if len(found) == 1:
-        return found[0]
+        return runs[found[0]]
     if not found:
         raise ValueError(f"no stored run is called {text!r}; `cscelab runs` names the {len(runs)} there are")
-    names = ", ".join(run.folder.name for run in found[:6])
+    names = ", ".join(found[:6])
     raise ValueError(
         f"{text!r} fits {len(found)} stored runs ({names}{', ...' if len(found) > 6 else ''}); give more of the name"
     )

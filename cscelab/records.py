@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,12 @@ def encoder_of(file: ArrayFile, name: str | None) -> str | None:
         return None
     recorded: np.ndarray = file.load("encoder")
     return str(recorded) if recorded.dtype.kind == "U" and recorded.ndim == 0 else None
+
+
+def runs_called(names: Iterable[str], text: str) -> list[str]:
+    """The folder names of runs that a text means, each once: the one of that name, else those that begin or end with
+    it. A recipe's / is the - of its runs' names."""
+    slug, every = text.replace("/", "-"), sorted(set(names))
+    return [name for name in every if name == slug] or [
+        name for name in every if name.startswith(slug) or name.endswith(slug)
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from cscelab.datasets.decoding import DECODING
 from cscelab.paths import data_root
-from cscelab.records import is_run
+from cscelab.records import is_run, runs_called
 
 SHIPPED = Path(str(files("cscelab"))) / "weights" / "tiny-csce.safetensors"  # shipped.ENCODER, without loading torch
 WEIGHTS, DESCRIPTION = "model.safetensors", "experiment.json"  # of a stored run
@@ -57,20 +57,12 @@ def find_encoder(run: str | None = None) -> Encoder:
         return Encoder(SHIPPED.stem, _digest(SHIPPED))
     runs = data_root() / "runs"
     stored = [path.name for path in runs.glob("*") if is_run(path) and (path / WEIGHTS).is_file()]
-    found = [runs / name for name in matching(stored, run)]
+    found = [runs / name for name in runs_called(stored, run)]
     if len(found) != 1:
         from cscelab.compare import find_stored
 
         found = [find_stored(run).folder]  # says what is wrong
     return Encoder(found[0].name, _digest(found[0] / WEIGHTS, found[0] / DESCRIPTION), run=True)
-
-
-def matching(names: Iterable[str], run: str) -> list[str]:
-    """The stored runs that a name means, each once: the one of that name, else those that begin or end with it."""
-    slug, every = run.replace("/", "-"), sorted(set(names))
-    return [name for name in every if name == slug] or [
-        name for name in every if name.startswith(slug) or name.endswith(slug)
-    ]
 
 
 def _digest(*parts: Path) -> str:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cscelab.paths import data_root
-from cscelab.photoindex.encoder import Encoder, Model, find_encoder, matching
+from cscelab.photoindex.encoder import Encoder, Model, find_encoder
 from cscelab.photoindex.store import PhotoStore, Stored
 from cscelab.photoindex.walk import shown
+from cscelab.records import runs_called
 
 if TYPE_CHECKING:
     from cscelab.layout import CodeLayout
@@ -136,7 +137,7 @@ def find_index(folder: Path | None = None, run: str | None = None, images: Seque
         found = [index for index in found if index.folder == real]
         wanted = f" of {shown(str(folder))}"
     if run is not None:
-        names = matching((index.encoder for index in found if index.of_run), run)
+        names = runs_called((index.encoder for index in found if index.of_run), run)
         if len(names) > 1:
             raise ValueError(f"{run!r} fits the indexes{wanted} by {', '.join(names)}; name one of these runs")
         found = [index for index in found if index.of_run and index.encoder in names]
